@@ -1,0 +1,1 @@
+"""Sonde's server: MCP towards assistants, gRPC towards probe agents. Importing this package does nothing."""
