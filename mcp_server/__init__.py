@@ -1,1 +1,3 @@
-"""Sonde's server: MCP towards assistants, gRPC towards probe agents. Importing this package does nothing."""
+"""Sonde's server: MCP towards assistants, gRPC towards probe agents. Importing this package does
+nothing.
+"""

@@ -1,4 +1,6 @@
-"""What the server refuses, one class per situation; the fields and codes are those of the tool contract."""
+"""What the server refuses, one class per situation; the fields and codes are those of the tool
+contract.
+"""
 
 from __future__ import annotations
 

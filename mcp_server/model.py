@@ -1,7 +1,7 @@
 """What the server talks about: frozen types shared by store, hub, relay and render.
 
-The fields and their meaning are those of the tool contract; probes, statuses and results are the agent's own types
-(`probe_agent.probe`). Times are timezone-aware UTC datetimes.
+The fields and their meaning are those of the tool contract; probes, statuses and results are the
+agent's own types (`probe_agent.probe`). Times are timezone-aware UTC datetimes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from probe_agent.probe import Kind, Location, Problem, Result, SourceMatch, Stat
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who places: `principal` (the person), `session` (one per stdio server process), `client` (the assistant's name)."""
+    """Who places: `principal` (the person), `session` (one per stdio server process), `client` (the
+    assistant's name).
+    """
 
     principal: str
     session: str
@@ -23,7 +25,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One process with an agent, as it said Hello. `environment` is `default` where none was given."""
+    """One process with an agent, as in its Hello; `environment` is `default` where none is given."""
 
     instance: str
     service: str
@@ -40,7 +42,9 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """One service in one environment. `python`: versions, sorted. `probes`: how many are in place or wanted."""
+    """One service in one environment. `python`: versions, sorted. `probes`: how many are in place
+    or wanted.
+    """
 
     service: str
     environment: str
@@ -73,7 +77,9 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class PlaceRequest:
-    """What a placing tool asks for, ranges already checked. `wait_seconds` 0-40; `ttl_seconds` 10-86400."""
+    """What a placing tool asks for, ranges already checked. `wait_seconds` 0-40; `ttl_seconds`
+    10-86400.
+    """
 
     target: Target
     kind: Kind
@@ -91,7 +97,9 @@ class PlaceRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredProbe:
-    """A probe as the store holds it. `environment` is resolved. `removed_at`: when somebody wanted it gone."""
+    """A probe as the store holds it. `environment` is resolved. `removed_at`: when somebody wanted
+    it gone.
+    """
 
     probe_id: str
     owner: Owner
@@ -140,7 +148,9 @@ class NotArmed:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which instances a probe got to. `armed`: ever armed. `pending`: not imported there, or not answered yet."""
+    """Which instances a probe got to. `armed`: ever armed. `pending`: not imported there, or not
+    answered yet.
+    """
 
     instances: int = 0
     armed: int = 0
@@ -166,7 +176,9 @@ class FleetCounts:
 
 @dataclass(frozen=True, slots=True)
 class NameSummary:
-    """One captured name over all results: types and how often, up to 8 distinct literals and how often."""
+    """One captured name over all results: types and how often, up to 8 distinct literals and how
+    often.
+    """
 
     name: str
     types: dict[str, int]
@@ -194,7 +206,9 @@ class Overhead:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """Everything that a placing tool or a reader says about one probe. `probe_id` is None for a dry run."""
+    """Everything that a placing tool or a reader says about one probe. `probe_id` is None for a dry
+    run.
+    """
 
     probe_id: str | None
     state: State
@@ -258,7 +272,9 @@ class CodeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something only an agent can answer: where a place is (`where`), or what its source says (`source`)."""
+    """Something only an agent can answer: where a place is (`where`), or what its source says
+    (`source`).
+    """
 
     question_id: str
     instance: str

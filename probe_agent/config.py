@@ -1,7 +1,7 @@
 """The agent's settings: read once from the environment, passed down from then on.
 
-`sonde run` writes the same variables that this module reads. The server takes `sonde_home` from here, so that both ends
-agree where the socket is.
+`sonde run` writes the same variables that this module reads. The server takes `sonde_home` from
+here, so that both ends agree where the socket is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +19,15 @@ from probe_agent.errors import ConfigurationError
 
 _NOT_ALLOWED: Final = re.compile(r"[^A-Za-z0-9._:/@+-]")
 _LONGEST_NAME: Final = 100
+_ID_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
     """Who this process is and which hub it dials.
 
-    `hub`: `unix:PATH`. `environment`: `default` where none is given. Characters outside `[A-Za-z0-9._:/@+-]` in names,
-    versions and labels become `_`.
+    `hub`: `unix:PATH`. `environment`: `default` where none is given. Characters outside
+    `[A-Za-z0-9._:/@+-]` in names, versions and labels become `_`.
     """
 
     service: str
@@ -34,13 +36,18 @@ class AgentConfig:
     hub: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    retry_s: float = 0.5  # a hub that starts is found within a second (tool contract)
-    intake_ms: float = 10.0  # how often the intake is emptied while a probe is armed: well under a person's patience
-    outbox_results: int = 1000  # at 2 kB a result, 2 MB of somebody else's memory at the most
+    # A hub that starts is found within a second (tool contract).
+    retry_s: float = 0.5
+    # How often the intake is emptied while a probe is armed: well under a person's patience.
+    intake_ms: float = 10.0
+    # At 2 kB a result, 2 MB of somebody else's memory at the most.
+    outbox_results: int = 1000
 
 
 def sonde_home(environ: Mapping[str, str] | None = None) -> Path:
-    """Find Sonde's state folder: `SONDE_HOME`, else `.local/state/sonde` in the home that the password database names."""
+    """Find Sonde's state folder: `SONDE_HOME`, else `.local/state/sonde` in the home that the
+    password database names.
+    """
     given = (os.environ if environ is None else environ).get("SONDE_HOME", "")  # noqa: TID251
     if given:
         return Path(given).absolute()
@@ -48,7 +55,9 @@ def sonde_home(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def clean_name(text: str) -> str:
-    """Replace every character that ids, labels and service names may not have by `_`, and cut to 100."""
+    """Replace every character that ids, labels and service names may not have by `_`, and cut to
+    100.
+    """
     return _NOT_ALLOWED.sub("_", text)[:_LONGEST_NAME]
 
 
@@ -119,7 +128,9 @@ def _hub_address(text: str) -> str:
 
 
 def commit_beside(folder: Path) -> str:
-    """Name the git commit of the checkout that holds `folder`, 7 characters, or "" if there is none. Runs no program."""
+    """Name the git commit of the checkout that holds `folder`, 7 characters, or "" if there is
+    none. Runs no program.
+    """
     try:
         for place in (folder, *folder.parents):
             head = place / ".git" / "HEAD"
@@ -141,3 +152,8 @@ def _commit_of(git: Path, head: str) -> str:
         if line.endswith(f" {ref}"):
             return line[:7]
     return ""
+
+
+def random_id(prefix: str, length: int) -> str:
+    """Make an id such as `i-7k2mq4`: random, of [a-z2-7]."""
+    return f"{prefix}-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(length))

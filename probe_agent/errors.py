@@ -1,7 +1,8 @@
 """What can go wrong, one class per situation, each saying what, why and what to do next.
 
-MCP errors, `Problem`s on the wire, command-line messages and log lines are all made from these four fields. The codes are
-those of the tool contract. No captured value may ever stand in one of these sentences.
+MCP errors, `Problem`s on the wire, command-line messages and log lines are all made from these four
+fields. The codes are those of the tool contract. No captured value may ever stand in one of these
+sentences.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class SondeError(Exception):
 
 
 class InvalidArgument(SondeError):
-    """An argument is missing, unknown, of the wrong type, out of range, or does not fit the others."""
+    """An argument is missing, unknown, of the wrong type, out of range, or does not fit."""
 
     code = "invalid_argument"
 

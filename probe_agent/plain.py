@@ -1,18 +1,19 @@
 """Plain values: what a capture copies out of the application, before it is redacted and rendered.
 
-A plain value holds no reference to an application object: only exact immutable builtins and tuples of them. `capture` makes
-them on the application's thread (so they are tuples: the cheapest thing to build), `redaction` and `literal` read them in
-the background. The first item of a node says what it is:
+A plain value holds no reference to an application object: only exact immutable builtins and tuples
+of them. `capture` makes them on the application's thread (so they are tuples: the cheapest thing to
+build), `redaction` and `literal` read them in the background. The first item of a node says what it
+is:
 
     (CUT_STR, head, total)              a str longer than the limit; total in characters
     (CUT_BYTES, head, total)            bytes longer than the limit; total in bytes
     (CUT_INT, hexadecimal head, bits)   an int too large to print
     (SEQUENCE, kind, items, total)      kind: 'list', 'tuple', 'set', 'frozenset', 'deque'
-    (MAPPING, kind, pairs, total)       kind: 'dict' or the type's name; pairs: (key, value) plain values
+    (MAPPING, kind, pairs, total)       kind: 'dict' or the type's name; pairs: (key, value), plain
     (OBJECT, type name, fields, total)  fields: (name, value); the order of the instance
-    (VERBATIM, type name, text)         text that is already a literal: Decimal('1.50'), Status.PAID, <function price>
+    (VERBATIM, type name, text)         already a literal: Status.PAID, <function price>
     (EXCEPTION, type name, args)        args: plain values
-    (MARK, text)                        <cycle>, <deeper>, <unbound>, <error ...>, <property total: not run>
+    (MARK, text)                        <cycle>, <unbound>, <error ...>, <property x: not run>
     (REDACTED, type name, length or None, tag)   made by `redaction` only
 """
 
@@ -33,7 +34,8 @@ MARK: Final = 9
 REDACTED: Final = 10
 
 Atom: TypeAlias = str | bytes | int | float | complex | bool | None
-# Tuples of fixed shapes, told apart by their first item; spelling each out costs mypy more than it gives.
+# Tuples of fixed shapes, told apart by their first item; spelling each out costs mypy more than it
+# gives.
 Node: TypeAlias = tuple[object, ...]
 Plain: TypeAlias = Atom | Node
 
@@ -41,7 +43,9 @@ ATOMS: Final = frozenset({str, bytes, int, float, complex, bool, type(None)})
 
 
 class Unbound(Enum):
-    """Stands for a variable that has no value yet, on its way from the inserted block to a guard or a capture."""
+    """Stands for a variable that has no value yet, on its way from the inserted block to a guard or
+    a capture.
+    """
 
     UNBOUND = "<unbound>"
 

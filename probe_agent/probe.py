@@ -1,6 +1,7 @@
 """What a probe is, where it is, and what is so about it: the agent's frozen types.
 
-Made by `connect` from the wire, read by everything above; holds no behaviour and no reference to application objects.
+Made by `connect` from the wire, read by everything above; holds no behaviour and no reference to
+application objects.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ _FINAL = frozenset({State.DONE, State.EXPIRED, State.REMOVED, State.REFUSED, Sta
 class Where:
     """A place as the caller named it.
 
-    `file`: whole trailing path parts. `line`: 1-based, or None. `expect_code`: text believed to be on that line, or None.
-    At least one of `line` and `expect_code` is given.
+    `file`: whole trailing path parts. `line`: 1-based, or None. `expect_code`: text believed to be
+    on that line, or None. At least one of `line` and `expect_code` is given.
     """
 
     file: str
@@ -54,9 +55,9 @@ class Where:
 class Location:
     """A resolved place.
 
-    `file`: path as the interpreter knows it. `function`: qualified name, `<module>` outside of any. `code`: the line's text
-    without indentation. `moved_from`: the line asked for, if `expect_code` moved the probe. `loaded`: False while the file
-    is only on the import path.
+    `file`: path as the interpreter knows it. `function`: qualified name, `<module>` outside of any.
+    `code`: the line's text without indentation. `moved_from`: the line asked for, if `expect_code`
+    moved the probe. `loaded`: False while the file is only on the import path.
     """
 
     file: str
@@ -125,8 +126,8 @@ class Value:
 class Result:
     """What one hit brought back, ready to leave the process.
 
-    `number` grows by one over all results of the process, `sequence` over those of its probe; both start at 1.
-    `time_ms`: since the Unix epoch. `stack`: from the probed line outwards.
+    `number` grows by one over all results of the process, `sequence` over those of its probe; both
+    start at 1. `time_ms`: since the Unix epoch. `stack`: from the probed line outwards.
     """
 
     number: int
@@ -153,7 +154,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is so about one probe in this process. `samples`: values of the condition's parts where it was false."""
+    """What is so about one probe in this process. `samples`: values of the condition's parts where
+    it was false.
+    """
 
     probe_id: str
     state: State
@@ -164,8 +167,9 @@ class Status:
     location: Location | None = None
     samples: tuple[tuple[Value, ...], ...] = ()
     condition_error: str | None = None
-    ns_per_hit: float = 0.0
-    core_share: float = 0.0
+    # The cost changes with the time alone: it is no news by itself.
+    ns_per_hit: float = field(default=0.0, compare=False)
+    core_share: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""Generate the wire code from `sonde/v1/relay.proto`, or check that the checked-in code is what it generates.
+"""Generate the wire code from `sonde/v1/relay.proto`, or check that the checked-in code is what it
+generates.
 
-Run by `make protos` and, with `--check`, by `make check`, in an environment of its own: the generator is pinned to the oldest
-protobuf that we support, and would hold back the project's own environment.
+Run by `make protos` and, with `--check`, by `make check`, in an environment of its own: the
+generator is pinned to the oldest protobuf that we support, and would hold back the project's own
+environment.
 """
 
 from __future__ import annotations

@@ -1,1 +1,3 @@
-"""Generated protobuf messages and grpclib stubs (`make protos`). Imported by `connect` and, on the server, `relay`."""
+"""Generated protobuf messages and grpclib stubs (`make protos`). Imported by `connect` and, on the
+server, `relay`.
+"""

@@ -1,0 +1,125 @@
+"""Run the tests on every Python that is here, and say which are missing.
+
+The whole suite runs on the Python of this process (`.venv`); the agent's suite runs again on each
+other supported Python, in an environment of its own that holds only what the agent needs. Called
+by `make test`; `--corpus` runs the long corpus instead. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+AGENT_SUITE = ("tests/unit/probe_agent", "tests/corpus")
+CORPUS = ("tests/corpus", "--corpus")
+# A script beside a checkout that unpacks a 3.14 where there is none; see CONTRIBUTING.
+GET_314 = ROOT.parent / "shared" / "bin" / "get-python314"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One suite on one Python. `output` ends with pytest's own summary."""
+
+    version: str
+    seconds: float
+    status: int
+    output: str
+
+
+def this_version() -> str:
+    return ".".join(map(str, sys.version_info[:2]))
+
+
+def find_python(version: str) -> Path | None:
+    """Look for an interpreter: on the path, under pyenv, and for 3.14 by the script."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"  # noqa: TID251
+    on_path = shutil.which(f"python{version}")
+    candidates = [
+        *([Path(on_path)] if on_path else []),
+        *sorted(pyenv.glob(f"{version}.*/bin/python")),
+    ]
+    for candidate in candidates:
+        if _runs(candidate, version):
+            return candidate
+    if version == "3.14" and GET_314.exists():
+        got = subprocess.run([GET_314], capture_output=True, text=True, check=False)
+        return Path(got.stdout.strip()) if got.returncode == 0 else None
+    return None
+
+
+def _runs(python: Path, version: str) -> bool:
+    asked = subprocess.run(
+        [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() == version
+
+
+def agent_environment(version: str, python: Path) -> Path:
+    """Make, once, an environment with the agent's needs and pytest. Returns: its interpreter."""
+    folder = ROOT / ".venvs" / version
+    inner = folder / "bin" / "python"
+    ready = folder / "ready"
+    if not ready.exists() or ready.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
+        # Without pip, and filled by ours: Debian's 3.14 has no ensurepip.
+        subprocess.run([python, "-m", "venv", "--clear", "--without-pip", folder], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", inner, "install", "--quiet"]
+        subprocess.run([*pip, "--editable", ".", "--group", "agent-test"], check=True, cwd=ROOT)
+        ready.touch()
+    return inner
+
+
+def run_suite(version: str, python: Path, arguments: tuple[str, ...]) -> Run:
+    began = time.monotonic()
+    done = subprocess.run(
+        [python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=5", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Run(version, time.monotonic() - began, done.returncode, done.stdout)
+
+
+def run_other(version: str, suite: tuple[str, ...]) -> Run | None:
+    python = find_python(version)
+    if python is None:
+        return None
+    return run_suite(version, agent_environment(version, python), suite)
+
+
+def main() -> int:
+    corpus = "--corpus" in sys.argv[1:]
+    others = [v for v in SUPPORTED if v != this_version()]
+    suite = CORPUS if corpus else AGENT_SUITE
+    # Two cores: the main suite is half processes that wait, so the others run beside it.
+    with ThreadPoolExecutor(2) as pool:
+        main_suite = CORPUS if corpus else ("tests",)
+        first = pool.submit(run_suite, this_version(), Path(sys.executable), main_suite)
+        rest = {v: pool.submit(run_other, v, suite) for v in others}
+        runs = [first.result(), *(r for f in rest.values() if (r := f.result()) is not None)]
+        missing = [v for v, f in rest.items() if f.result() is None]
+    for run in runs:
+        print(f"\n== Python {run.version}\n{run.output}", flush=True)
+    print("== Summary")
+    for run in runs:
+        last = run.output.strip().splitlines()[-1] if run.output.strip() else "no output"
+        print(f"Python {run.version}: {run.seconds:5.0f} s  {last.strip('= ')}")
+    for version in missing:
+        print(f"Python {version}: NOT RUN, no interpreter found (on the path, under pyenv)")
+    return int(any(run.status for run in runs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
