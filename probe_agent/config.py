@@ -117,6 +117,11 @@ def config_from_environment() -> AgentConfig:
     return make_config(os.environ.get("SONDE_SERVICE", ""))  # noqa: TID251
 
 
+def inherited_environment() -> dict[str, str]:
+    """Copy what this process was given: `sonde run` hands it on to the program."""
+    return dict(os.environ)  # noqa: TID251
+
+
 def _hub_address(text: str) -> str:
     if text.startswith("unix:/"):
         return text
@@ -135,7 +140,7 @@ def commit_beside(folder: Path) -> str:
         for place in (folder, *folder.parents):
             head = place / ".git" / "HEAD"
             if head.is_file():
-                return _commit_of(place / ".git", head.read_text().strip())
+                return _commit_of(place / ".git", head.read_text(encoding="utf-8").strip())
     except OSError:
         pass
     return ""
@@ -146,9 +151,9 @@ def _commit_of(git: Path, head: str) -> str:
         return head[:7]
     ref = head.removeprefix("ref: ")
     if (git / ref).is_file():
-        return (git / ref).read_text().strip()[:7]
+        return (git / ref).read_text(encoding="utf-8").strip()[:7]
     packed = git / "packed-refs"
-    for line in packed.read_text().splitlines() if packed.is_file() else ():
+    for line in packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else ():
         if line.endswith(f" {ref}"):
             return line[:7]
     return ""

@@ -12,8 +12,9 @@ from collections import deque
 from typing import Final
 
 from probe_agent.config import random_id
+from probe_agent.expression import fill
 from probe_agent.hit import Intake, LiveProbe, RawHit, Reading
-from probe_agent.literal import fill_template, render, type_name
+from probe_agent.literal import render, type_name
 from probe_agent.plain import REDACTED, Plain
 from probe_agent.probe import Result, Value
 
@@ -112,9 +113,10 @@ class Delivery:
             redact_reading(live, reading, plain)
             for reading, plain in zip(raw.entry.readings, raw.values, strict=True)
         ]
-        message, values = None, ()
+        message = None
+        values: tuple[Value, ...] = ()
         if live.template is not None:
-            message = fill_template(live.template, redacted)
+            message = fill(live.template, redacted)
         else:
             names = (reading.name for reading in raw.entry.readings)
             values = tuple(map(to_value, names, redacted))
@@ -136,7 +138,9 @@ class Delivery:
 
 def redact_reading(live: LiveProbe, reading: Reading, plain: Plain) -> Plain:
     """Hide what must not leave the process in the value of one expression."""
-    return live.redactor.redact(reading.name, plain, words=reading.checked.words)
+    if live.redactor.is_sensitive_expression(reading.checked.words):
+        return live.redactor.hide(plain)
+    return live.redactor.redact(reading.name, plain)
 
 
 def to_value(name: str, plain: Plain) -> Value:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import builtins
 from _queue import SimpleQueue
 from _thread import get_ident
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sys import _getframe
@@ -21,13 +21,21 @@ from time import perf_counter_ns, time_ns
 from types import CodeType, FrameType
 from typing import Final, NamedTuple
 
-from probe_agent.capture import CaptureLimits, make_capture, stack_of, task_name, thread_name
+from probe_agent.capture import (
+    CaptureLimits,
+    make_capture_all,
+    stack_of,
+    task_name,
+    thread_name,
+)
+from probe_agent.errors import ExpressionRefused
 from probe_agent.expression import (
     Checked,
     CheckedTemplate,
     EvaluationError,
     check,
     check_template,
+    compile_condition,
     compile_expression,
 )
 from probe_agent.limits import HitRate
@@ -54,9 +62,6 @@ _OUR_FOLDER: Final = str(Path(__file__).parent)
 _BUILTINS: Final = vars(builtins)
 _MISSING: Final = object()
 _CO_OPTIMIZED: Final = 1
-_TRUTH_TYPES: Final = frozenset(
-    {bool, int, float, complex, str, bytes, type(None), list, tuple, dict, set, frozenset}
-)
 
 
 class RawHit(NamedTuple):
@@ -83,9 +88,17 @@ class Reading:
     checked: Checked
 
 
-def read_expression(name: str, checked: Checked) -> Reading:
-    """Compile a checked expression."""
+def _reading(name: str, checked: Checked) -> Reading:
     return Reading(name, checked.names, compile_expression(checked), checked)
+
+
+def _variable(name: str) -> Reading:
+    """Read a variable as it is: nothing to check, nothing to compile."""
+    return Reading(name, (name,), _itself, Checked(name, (name,), (name,), (name,)))
+
+
+def _itself(value: object) -> object:
+    return value
 
 
 class LiveProbe:
@@ -110,12 +123,10 @@ class LiveProbe:
         self.intake = intake
         self.redactor = Redactor()
         self.rate = HitRate(probe.max_hits_per_second)
-        self.capture = make_capture(limits)
-        self.condition = (
-            read_expression("condition", check(probe.condition)) if probe.condition else None
-        )
+        self.capture = make_capture_all(limits)
+        self.condition = self._condition()
         self.parts = tuple(
-            read_expression(part, check(part))
+            _reading(part, check(part))
             for part in (self.condition.checked.parts if self.condition else ())
         )
         self.template: CheckedTemplate | None = None
@@ -131,11 +142,23 @@ class LiveProbe:
         self.next_slow = 0
         self.busy: set[int] = set()
 
+    def _condition(self) -> Reading | None:
+        if not self.probe.condition:
+            return None
+        checked = check(self.probe.condition)
+        if self.redactor.is_sensitive_expression(checked.words):
+            raise ExpressionRefused(
+                "Cannot use this condition",
+                "it looks at a name whose values are kept secret (password, token, key, ...)",
+                "Ask about another value, for example whether it is None, where the code tests it",
+            )
+        return Reading("condition", checked.names, compile_condition(checked), checked)
+
     def _captures(self) -> tuple[Reading, ...]:
         if self.probe.kind is Kind.LOG:
             self.template = check_template(self.probe.message or "")
-            return tuple(read_expression(c.text, c) for c in self.template.expressions)
-        return tuple(read_expression(c.name, check(c.expression)) for c in self.probe.captures)
+            return tuple(_reading(c.text, c) for c in self.template.expressions)
+        return tuple(_reading(c.name, check(c.expression)) for c in self.probe.captures)
 
     @property
     def is_exhausted(self) -> bool:
@@ -189,8 +212,8 @@ class Entry:
             return ()
         # A module or class body has no variables of its own: the names that it uses stand in.
         names = variables or code.co_names
-        plain = (n for n in names if n.isidentifier() and not n.startswith("__"))
-        return tuple(read_expression(n, check(n)) for n in list(plain)[:MOST_VARIABLES])
+        visible = (n for n in names if n.isidentifier() and not n.startswith("__"))
+        return tuple(_variable(n) for n in list(visible)[:MOST_VARIABLES])
 
     def guard(self, *values: object) -> bool:
         """Evaluate the condition. Returns: True exactly if the hit counts."""
@@ -207,19 +230,7 @@ class Entry:
             live.errors += 1
             live.condition_error = error.reason
             return False
-        if outcome is False:
-            live.false += 1
-            return False
-        return outcome is True or self._is_true(outcome)
-
-    def _is_true(self, outcome: object) -> bool:
-        """Take the truth of an exact builtin; anything else is an error of the condition."""
-        live = self.live
-        if type(outcome) not in _TRUTH_TYPES:
-            live.errors += 1
-            live.condition_error = "TypeError: the condition is neither true nor false"
-            return False
-        if outcome:
+        if outcome is True:
             return True
         live.false += 1
         return False
@@ -230,32 +241,29 @@ class Entry:
         condition = live.condition
         assert condition is not None
         started = perf_counter_ns()
-        false_before = live.false
+        values = _complete(condition.names, self.guard_names, values, frame)
+        outcome = None
         try:
-            values = _complete(condition.names, self.guard_names, values, frame)
-            is_true = self._is_true(condition.evaluate(*values))
+            outcome = condition.evaluate(*values)
         except EvaluationError as error:
             live.errors += 1
             live.condition_error = error.reason
-            is_true = False
         now = perf_counter_ns()
         live.guard_ns += now - started
         live.guard_timed += 1
-        if live.false > false_before and (
-            len(live.samples) < _SAMPLES or now - live.sampled_ns > _SAMPLE_EVERY_NS
-        ):
-            self._sample(condition.names, values, now)
-        sampled = len(live.samples) >= _SAMPLES
-        live.next_slow = live.false + live.errors + (_TIME_EVERY if sampled else 1)
-        return is_true
+        has_samples = len(live.samples) >= _SAMPLES
+        if outcome is False:
+            live.false += 1
+            if not has_samples or now - live.sampled_ns > _SAMPLE_EVERY_NS:
+                self._sample(condition.names, values, now)
+        live.next_slow = live.false + live.errors + (_TIME_EVERY if has_samples else 1)
+        return outcome is True
 
     def _sample(self, names: tuple[str, ...], values: tuple[object, ...], now_ns: int) -> None:
         live = self.live
         known = dict(zip(names, values, strict=True))
         try:
-            sample = tuple(
-                _evaluate(live.capture, part, [known[n] for n in part.names]) for part in live.parts
-            )
+            sample = _copy(live.capture, live.parts, known, None)
         except _OUR_TYPES as error:
             if not _is_ours(error):
                 raise
@@ -269,7 +277,7 @@ class Entry:
         live = self.live
         me = get_ident()
         if me in live.busy:
-            # A signal handler, or code that our capture calls, reached the line again.
+            # A signal handler, or a function that our own code calls, reached the line again.
             live.dropped_capture_failed += 1
             return
         live.busy.add(me)
@@ -302,7 +310,7 @@ class Entry:
         done = False
         try:
             known = dict(zip(self.hit_names, values, strict=True))
-            plain = tuple(self._read(reading, known, frame) for reading in self.readings)
+            plain = _copy(live.capture, self.readings, known, frame)
             stack = stack_of(frame, live.probe.stack_frames)
             raw = RawHit(self, time_ns(), thread_name(), task_name(), plain, stack)
             live.intake.put(raw)
@@ -312,18 +320,31 @@ class Entry:
                 live.captured -= 1
                 live.dropped_capture_failed += 1
 
-    def _read(self, reading: Reading, known: dict[str, object], frame: FrameType) -> Plain:
+
+def _copy(
+    capture_all: Callable[[Sequence[object]], tuple[Plain, ...]],
+    readings: Sequence[Reading],
+    known: Mapping[str, object],
+    frame: FrameType | None,
+) -> tuple[Plain, ...]:
+    """Read expressions and copy what they bring; what cannot be read leaves a mark in its place.
+
+    Args: known: values of names; others come from outside of the frame's function.
+    """
+    values: list[object] = []
+    marks: dict[int, Plain] = {}
+    for at, reading in enumerate(readings):
+        if reading.checked.text in known:
+            values.append(known[reading.checked.text])
+            continue
         arguments = [known[n] if n in known else _outer(n, frame) for n in reading.names]
-        return _evaluate(self.live.capture, reading, arguments)
-
-
-def _evaluate(
-    capture: Callable[[object], Plain], reading: Reading, arguments: Sequence[object]
-) -> Plain:
-    try:
-        return capture(reading.evaluate(*arguments))
-    except EvaluationError as error:
-        return (MARK, f"<{error.reason}>")
+        try:
+            values.append(reading.evaluate(*arguments))
+        except EvaluationError as error:
+            values.append(None)
+            marks[at] = (MARK, error.mark)
+    copied = capture_all(values)
+    return tuple(marks.get(at, c) for at, c in enumerate(copied)) if marks else copied
 
 
 def _complete(
@@ -341,8 +362,10 @@ def _complete(
     return tuple(known[n] if n in known else _outer(n, frame) for n in names)
 
 
-def _outer(name: str, frame: FrameType) -> object:
+def _outer(name: str, frame: FrameType | None) -> object:
     """Look a name up where the code itself would: class body or module, then builtins."""
+    if frame is None:
+        return UNBOUND
     if not frame.f_code.co_flags & _CO_OPTIMIZED and type(frame.f_locals) is dict:
         found = frame.f_locals.get(name, _MISSING)
         if found is not _MISSING:

@@ -36,14 +36,15 @@ class Background:
         self.loop.set_debug(False)
         self._ended = allocate_lock()
         self._thread_id = 0
+        self._main: asyncio.Task[None] | None = None
+        self._last: asyncio.Task[None] | None = None
         # How many want the thread halted: two threads of the application may fork at once.
         self._halts = 0
 
-    def begin(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def begin(self, main: Coroutine[Any, Any, None]) -> None:
         """Start the thread on a coroutine."""
-        task = self.loop.create_task(main)
+        self._main = self.loop.create_task(main)
         self._start_thread()
-        return task
 
     def halt(self, within_s: float = _HALT_S) -> bool:
         """End the thread between two steps of the loop.
@@ -66,12 +67,35 @@ class Background:
             self._ended.release()
             self._start_thread()
 
+    def end(self, farewell: Callable[[], Coroutine[Any, Any, None]], within_s: float) -> None:
+        """Run a last coroutine, cancel everything else, end the thread and close the loop."""
+        self._halts += 1
+        self.call(self._begin_end, farewell)
+        if self._ended.acquire(timeout=within_s):
+            self._ended.release()
+            self._await_vanishing()
+            self.loop.close()
+
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Have the loop call a function soon; from any thread, also when the loop is gone."""
         try:
             self.loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             return
+
+    def _begin_end(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._last = self.loop.create_task(self._end(farewell))
+
+    async def _end(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await farewell()
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)  # transports close in a step of their own
+            self.loop.stop()
 
     def _start_thread(self) -> None:
         self._ended.acquire()

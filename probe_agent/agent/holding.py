@@ -21,7 +21,11 @@ from probe_agent.errors import SondeError
 from probe_agent.hit import Entry, Intake, LiveProbe
 from probe_agent.probe import Location, Probe, Problem, State, Status, Value
 from probe_agent.rewrite import Insertion, Rewriter, TreeRecord, rebuild_tree, variables
-from probe_agent.source import ImportWatch, Program, locate_in, matches_file
+from probe_agent.source.files import ends_in, parts_of
+from probe_agent.source.imports import ImportWatch
+from probe_agent.source.places import locate_in
+from probe_agent.source.program import Program
+from probe_agent.source.text import read_text
 
 _log = logging.getLogger("sonde")
 # Hits that were under way when the originals came back reach the outbox within this time.
@@ -48,6 +52,11 @@ class _Held:
     said: Status | None = None
     to_forget: bool = False
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while it is wanted and its code is not loaded."""
+        return self.state is State.PENDING and self.ending is None
+
     def revive(self) -> None:
         """Begin again: the hub wants it after all."""
         self.state, self.ending, self.said, self.to_forget = State.PENDING, None, None, False
@@ -73,7 +82,8 @@ class Holding:
         self._unknown: list[str] = []
         self._program = Program(self._original)
         self._rewriter = Rewriter(self._program.functions_using)
-        self._watch = ImportWatch(self._wants, self._transform, self._loaded)
+        self._watch = ImportWatch(self._wants, self._transform, self._loaded, _fault)
+        self._is_watching = False
         self._pending: tuple[LiveProbe, ...] = ()
         self._adoptions: SimpleQueue[_Adoption | str] = SimpleQueue()
 
@@ -124,7 +134,7 @@ class Holding:
 
     def restore_all(self) -> None:
         """Put every original back at once: the agent stops, or this is a forked child."""
-        self._watch.stop()
+        self._watch.remove()
         self._pending = ()
         self._rewriter.restore_all()
 
@@ -225,21 +235,21 @@ class Holding:
         self._pending = tuple(
             h.live
             for h in self._held.values()
-            if h.state is State.PENDING and h.ending is None and h.live is not None
+            if h.is_waiting and h.live is not None
         )
-        if self._pending:
-            self._watch.start()
-        else:
-            self._watch.stop()
+        if bool(self._pending) is not self._is_watching:
+            self._is_watching = not self._is_watching
+            (self._watch.install if self._is_watching else self._watch.remove)()
 
     def _wants(self, file: str) -> bool:
-        return any(matches_file(file, live.probe.where.file) for live in self._pending)
+        return any(_is_in(live, file) for live in self._pending)
 
-    def _transform(self, file: str, text: str, code: CodeType) -> CodeType:
+    def _transform(self, file: str, code: CodeType) -> CodeType:
         """Put the pending probes of a file into its code before that is executed."""
         wanted, found = [], []
+        text = read_text(file)
         for live in self._pending:
-            if not matches_file(file, live.probe.where.file):
+            if not _is_in(live, file):
                 continue
             try:
                 location, chains = locate_in(code, text, live.probe.where)
@@ -267,9 +277,9 @@ class Holding:
                 continue
             self._rewriter.adopt(news.record)
             for probe_id, location in news.found:
-                held = self._held.get(probe_id)
-                if held is not None and held.state is State.PENDING and held.ending is None:
-                    self._armed(held, location)
+                adopted = self._held.get(probe_id)
+                if adopted is not None and adopted.is_waiting:
+                    self._armed(adopted, location)
                 else:
                     self._rewriter.remove(probe_id)
 
@@ -316,6 +326,14 @@ class Holding:
             ns_per_hit=round(cost_ns / counts.line_hits, 1) if counts.line_hits else 0.0,
             core_share=round(cost_ns / alive_ns, 6) if held.ever_armed else 0.0,
         )
+
+
+def _is_in(live: LiveProbe, file: str) -> bool:
+    return ends_in(file, parts_of(live.probe.where.file))
+
+
+def _fault(error: Exception) -> None:
+    _log.error("watching an import failed", exc_info=error)
 
 
 def _insertion(live: LiveProbe, code: CodeType, line: int) -> Insertion:

@@ -10,7 +10,6 @@ import socket
 import sys
 import sysconfig
 import time
-from _thread import allocate_lock
 from typing import Final
 
 from probe_agent import __version__
@@ -62,9 +61,6 @@ class Agent:
         self._stirred = asyncio.Event()
         self._news = asyncio.Event()
         self._acknowledged = asyncio.Event()
-        self._left = allocate_lock()
-        self._left.acquire()
-        self._leaving: asyncio.Future[None] | None = None
         self._lease_s = self._heartbeat_s = 1.0
         self._lease_until_s = 0.0
         self._reported_s = 0.0
@@ -86,9 +82,7 @@ class Agent:
         if self.is_dormant:
             return
         self.is_dormant = True
-        self._background.call(self._begin_leaving)
-        self._left.acquire(timeout=_FAREWELL_S)
-        self._background.halt()
+        self._background.end(self._leave, 2 * _FAREWELL_S)
         self._holding.restore_all()
 
     def before_fork(self) -> None:
@@ -209,11 +203,8 @@ class Agent:
     def _stir_from_outside(self) -> None:
         self._background.call(self._stir)
 
-    def _begin_leaving(self) -> None:
-        self._leaving = asyncio.ensure_future(self._leave())
-
     async def _leave(self) -> None:
-        """Empty the intake, have the last report carried, and let `stop` go on."""
+        """Empty the intake and have the last report carried."""
         self._holding.desire((), time.monotonic())
         self._holding.tend(time.monotonic())
         self._news.set()
@@ -221,7 +212,6 @@ class Agent:
         while len(self._outbox) and time.monotonic() < until_s:
             await _either(self._acknowledged, until_s - time.monotonic())
             self._acknowledged.clear()
-        self._left.release()
 
 
 async def _pause(seconds: float) -> None:

@@ -1,0 +1,196 @@
+"""What a colleague would write about probes and their hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mcp_server.model import FleetCounts, NameSummary, Overhead, Reach, Silence
+from mcp_server.render.answers import Hit, Place, Placed, Probe
+from mcp_server.render.escape import literal, quoted, source_line, word
+from mcp_server.render.structure import rfc3339
+
+# A row of values longer than this is written one value a line.
+_WIDE = 140
+_MOST_NAMED = 6
+
+
+def headline(placed: Placed, waited_s: float) -> str:
+    """Answer the question first: what came, how fast, from where."""
+    where = at(placed.location)
+    if not placed.probe_id:
+        return f"Dry run, nothing placed. It would go to {where}."
+    if placed.counts.captured:
+        shown = number(placed.counts.captured, "hit")
+        return f"{shown} in {waited_s:.1f} s at {where} (probe {placed.probe_id}, {placed.state})."
+    return (
+        f"No hit in {waited_s:.1f} s at {where} (probe {placed.probe_id}, {placed.state})."
+        " The probe was placed."
+    )
+
+
+def at(place: Place) -> str:
+    """Name a place: `trades/validate.py:41 in check`."""
+    line = "" if place.line is None else f":{place.line}"
+    function = f" in {word(place.function)}" if place.function else ""
+    moved = f" (moved from line {place.moved_from})" if place.moved_from else ""
+    return f"{word(place.file)}{line}{function}{moved}"
+
+
+def code_of(place: Place) -> list[str]:
+    """Write the place's source line, if it is known."""
+    return [source_line(place.code)] if place.code else []
+
+
+def silence_lines(silence: Silence | None) -> Iterator[str]:
+    """Say why nothing was captured."""
+    if silence is None:
+        return
+    yield f"Why no hit: {silence.code}. {silence.why}"
+    for sample in silence.sample:
+        yield f"  condition false with: {values_of(sample)}"
+    if silence.error:
+        yield f"  last error of the condition: {quoted(silence.error)}"
+
+
+def summary_lines(summary: Iterable[NameSummary]) -> Iterator[str]:
+    """Write one line a name: `trade.amount: str x5 ('15000' x2, '9100' x3)`."""
+    for name in summary:
+        kinds = ", ".join(f"{word(kind)} x{count}" for kind, count in name.types.items())
+        seen = ", ".join(f"{literal(text)} x{count}" for text, count in name.distinct)
+        hidden = f"; {name.redacted} redacted" if name.redacted else ""
+        yield f"{word(name.name)}: {kinds}" + (f" ({seen})" if seen else "") + hidden
+
+
+def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
+    """Write hits as rows, equal ones folded with their count."""
+    if not hits:
+        return
+    yield f"Hits ({len(hits)}, equal ones folded):"
+    for row in _folded(hits):
+        yield from _row_lines(row)
+
+
+def values_of(values: dict[str, str]) -> str:
+    """Write values on one line: `total=110  discount=11`."""
+    return "  ".join(f"{word(name)}={literal(text)}" for name, text in values.items())
+
+
+def probe_lines(probe: Probe) -> Iterator[str]:
+    """Say how far a probe reached, what it counted and cost, and when it ends."""
+    yield _reach_line(probe.reach)
+    for missing in probe.reach.not_armed:
+        yield f"  not on {missing.instance}: {missing.state.value}, {quoted(missing.why)}"
+    yield counts_line(probe.counts)
+    if probe.overhead is not None:
+        yield cost_line(probe.overhead)
+    yield f"Expires: {rfc3339(probe.expires_at)}"
+
+
+def counts_line(counts: FleetCounts) -> str:
+    """Write all counts on one line."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.dropped_by.items())
+    return (
+        f"Counts: line hits {counts.line_hits}, condition true {counts.condition_true},"
+        f" false {counts.condition_false}, errors {counts.condition_errors},"
+        f" captured {counts.captured}, dropped {counts.dropped}"
+        + (f" ({reasons})" if reasons else "")
+    )
+
+
+def cost_line(cost: Overhead) -> str:
+    """Write what a probe costs."""
+    return f"Cost: {cost.ns_per_hit:g} ns per hit, {cost.core_share:g} of a core at most"
+
+
+def left_out_line(more: int, left_out: dict[str, int]) -> Iterator[str]:
+    """Count what is not shown."""
+    cut = [f"{count} {what}" for what, count in left_out.items()]
+    if more:
+        cut.insert(0, f"{more} more")
+    if cut:
+        yield f"Not shown: {', '.join(cut)}; the next call brings it."
+
+
+def number(count: int, noun: str) -> str:
+    """Write `1 hit`, `2 hits`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _reach_line(reach: Reach) -> str:
+    rest = {
+        "pending": reach.pending,
+        "refused": reach.refused,
+        "failed": reach.failed,
+        "running frames missed": reach.frames_missed,
+    }
+    others = "".join(f", {what} {count}" for what, count in rest.items())
+    return f"Reach: armed on {reach.armed} of {number(reach.instances, 'instance')}{others}"
+
+
+@dataclass(slots=True)
+class _Row:
+    """Equal hits: the first, and who else had them."""
+
+    first: Hit
+    hits: list[Hit] = field(default_factory=list)
+
+
+def _folded(hits: Sequence[Hit]) -> list[_Row]:
+    rows: dict[object, _Row] = {}
+    for hit in hits:
+        key = (tuple(hit.values.items()), hit.message, hit.stack, hit.thread, hit.task)
+        rows.setdefault((*key, hit.probe_id, hit.version), _Row(hit)).hits.append(hit)
+    return list(rows.values())
+
+
+def _row_lines(row: _Row) -> Iterator[str]:
+    first = row.first
+    times = f"x{len(row.hits)} " if len(row.hits) > 1 else ""
+    said = [f"{word(name)}={literal(text)}" for name, text in first.values.items()]
+    if first.message:
+        said.insert(0, quoted(first.message))
+    where = _where(row)
+    on_one_line = f"  {times}{'  '.join(said)}  [{where}]"
+    if len(on_one_line) <= _WIDE:
+        yield on_one_line
+    else:
+        yield f"  {times}[{where}]"
+        yield from (f"    {part}" for part in said)
+    if first.thread or first.task or first.version:
+        yield f"    {_circumstances(first)}"
+    if first.stack:
+        yield f"    stack: {' < '.join(quoted(frame) for frame in first.stack)}"
+
+
+def _where(row: _Row) -> str:
+    """Name instances with their sequence numbers, times, and ids where they are told."""
+    by_instance: dict[str, list[int]] = {}
+    for hit in row.hits:
+        by_instance.setdefault(hit.instance, []).append(hit.sequence)
+    who = "; ".join(f"{name} {_ranges(numbers)}" for name, numbers in by_instance.items())
+    first, last = row.hits[0], row.hits[-1]
+    when = rfc3339(first.time) + (f" to {rfc3339(last.time)}" if last.time != first.time else "")
+    probe = f", {first.probe_id}" if first.probe_id else ""
+    ids = [hit.result_id for hit in row.hits if hit.result_id]
+    named = f", {', '.join(ids[:_MOST_NAMED])}" if ids else ""
+    return f"{who}, {when}{probe}{named}" + (", ..." if len(ids) > _MOST_NAMED else "")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write `#1-#3, #7`."""
+    runs: list[list[int]] = []
+    for value in sorted(numbers):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(f"#{a}" if a == b else f"#{a}-#{b}" for a, b in runs)
+
+
+def _circumstances(hit: Hit) -> str:
+    parts = {"thread": hit.thread, "task": hit.task}
+    said = [f"{what} {quoted(text)}" for what, text in parts.items() if text]
+    if hit.version:
+        said.append(f"version {word(hit.version)}")
+    return ", ".join(said)

@@ -1,0 +1,173 @@
+"""Readers of one attribute or one item that remember what they found out: what a condition runs.
+
+The verdict on a class is kept for a second at the most, and looked at anew on every 16th use if the
+second is over: classes can be patched, and Python has no stamp that tells. A reader belongs to one
+expression or capture; there is no cache for all.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from gc import get_referents
+from time import monotonic
+from types import ModuleType
+from typing import Any, Final, Generic, TypeVar
+
+from probe_agent.reading.attributes import (
+    ENUM_FIELDS,
+    getter_of,
+    is_dict_plain,
+    is_plain_layout,
+    is_stored,
+    read_attribute,
+)
+from probe_agent.reading.errors import EvaluationError
+from probe_agent.reading.items import read_item
+from probe_agent.reading.keys import TEXT_KEYED_SIZES
+from probe_agent.reading.kinds import (
+    ATOM_IDS,
+    DICT_IDS,
+    DICT_OFFSET_OF,
+    MISSING,
+    SEQUENCE_IDS,
+    are_class_dicts_plain,
+    find_in_class,
+    is_subtype,
+    type_name,
+)
+
+_CACHE_S: Final = 1.0
+_CACHED_TYPES: Final = 64
+# Reading the clock takes as long as reading the attribute.
+_USES_PER_LOOK: Final = 16
+# The truth of these is their length or value, and nothing else has a say in it.
+_TESTABLE_IDS: Final = ATOM_IDS | DICT_IDS | SEQUENCE_IDS | {id(set), id(frozenset)}
+
+# The class, how and under which name it is read, whether instances have a dict, and if so whether
+# they hold nothing else. A tuple: this is unpacked on every use.
+_Way = tuple["weakref.ref[type]", Callable[[object, str], Any], str, bool, bool]
+_Verdict = TypeVar("_Verdict")
+
+
+class _Verdicts(Generic[_Verdict]):
+    """What was found out about classes, by the id of the class, until it grows old."""
+
+    __slots__ = ("by_id", "until_s", "uses")
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, _Verdict] = {}
+        self.until_s = 0.0
+        self.uses = 0
+
+    def look_at_clock(self) -> None:
+        """Begin another 16 uses, forgetting everything if it is older than a second."""
+        self.uses = _USES_PER_LOOK
+        now = monotonic()
+        if now >= self.until_s:
+            self.by_id.clear()
+            self.until_s = now + _CACHE_S
+
+    def keep(self, kind: type, verdict: _Verdict) -> None:
+        if len(self.by_id) >= _CACHED_TYPES:
+            self.by_id.clear()
+        self.by_id[id(kind)] = verdict
+
+
+def make_attribute(name: str) -> Callable[[object], object]:
+    """Make the reader of one attribute.
+
+    The reader raises EvaluationError, or NotRun for what is not stored; any thread may call it.
+    """
+    verdicts: _Verdicts[_Way] = _Verdicts()
+    ways = verdicts.by_id
+
+    def attribute(of: object) -> object:
+        verdicts.uses -= 1
+        if verdicts.uses < 0:
+            verdicts.look_at_clock()
+        kind = type(of)
+        way = ways.get(id(kind))
+        if way is None:
+            return look(of)
+        known, get, stored_as, has_dict, is_plain = way
+        if known() is not kind or (
+            has_dict
+            # The common case of `is_dict_plain`.
+            and not (is_plain and len(get_referents(of)) > 2)
+            and not is_dict_plain(of)
+        ):
+            return look(of)
+        try:
+            return get(of, stored_as)
+        except AttributeError as error:
+            if type(error) is not AttributeError:
+                raise
+        return look(of)
+
+    def look(of: object) -> object:
+        value = read_attribute(of, name)
+        way = _way(type(of), name)
+        if way is not None:
+            verdicts.keep(type(of), way)
+        return value
+
+    return attribute
+
+
+def make_testable() -> Callable[[Any], Any]:
+    """Make the function that gives back what Python may test for truth by itself: an exact builtin,
+    or an object whose class has no say in it. It raises EvaluationError for all else.
+    """
+    verdicts: _Verdicts[weakref.ref[type]] = _Verdicts()
+
+    def testable(of: Any) -> Any:
+        kind = type(of)
+        if id(kind) in _TESTABLE_IDS:
+            return of
+        verdicts.uses -= 1
+        if verdicts.uses < 0:
+            verdicts.look_at_clock()
+        known = verdicts.by_id.get(id(kind))
+        if known is None or known() is not kind:
+            _refuse_own_truth(kind)
+            verdicts.keep(kind, weakref.ref(kind))
+        return of
+
+    return testable
+
+
+def make_item(key: object) -> Callable[[object], object]:
+    """Make the reader of the item under a constant key; it raises EvaluationError."""
+    if type(key) is not str:
+        return lambda of: read_item(of, key)
+
+    def item(of: Any) -> object:
+        if type(of) is dict and of.__sizeof__() in TEXT_KEYED_SIZES:
+            value: object = of.get(key, MISSING)
+            if value is not MISSING:
+                return value
+        return read_item(of, key)
+
+    return item
+
+
+def _refuse_own_truth(kind: type) -> None:
+    if not are_class_dicts_plain(kind):
+        raise EvaluationError(f"TypeError: truth of {type_name(kind)} is not known")
+    for name in ("__bool__", "__len__"):
+        if find_in_class(kind, name) is not MISSING:
+            raise EvaluationError(
+                f"TypeError: truth of {type_name(kind)} is not known, its {name} is not run"
+            )
+
+
+def _way(kind: type, name: str) -> _Way | None:
+    """Tell how to read the attribute of a class's instances; None if each is its own case."""
+    if kind is ModuleType or is_subtype(type, kind):
+        return None
+    stored_as = ENUM_FIELDS.get(id(find_in_class(kind, name)), name)
+    if not is_stored(kind, stored_as):
+        return None
+    has_dict = DICT_OFFSET_OF(kind) != 0
+    return weakref.ref(kind), getter_of(kind), stored_as, has_dict, is_plain_layout(kind)

@@ -1,0 +1,153 @@
+"""Where control enters a line: the places in front of which an insertion for that line stands.
+
+A line is entered each time control comes to one of its units from a unit of another line. That counts what a tracer counts:
+the copies of a `finally` body, the test of a `while` at the top and at the bottom, a `for` line once for each iteration, a
+`with` line on leaving too. Two differences are meant: a statement over several lines is entered once (a tracer sees its
+first line again for the call), and a loop that stands on one line together with its body, such as an inlined comprehension,
+is entered once and not for each of its rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from probe_agent.errors import LineNotExecutable
+from probe_agent.rewrite.flow import Flow
+from probe_agent.rewrite.opcodes import (
+    CALL,
+    EXPRESSIONS,
+    INSEPARABLE,
+    LOAD_CONST,
+    NEVER_BEFORE,
+    REDIRECTABLE,
+    RESUME,
+    STEPPED_OVER,
+)
+from probe_agent.rewrite.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One unit at which a line is entered: from the unit before (`falls`), and by these jumps (unit numbers)."""
+
+    at: int
+    falls: bool
+    jumps: tuple[int, ...]
+
+
+def body_start(units: list[Unit]) -> int:
+    """Number the first unit after the prologue, which makes cells and the generator and ends with RESUME."""
+    return next((at + 1 for at, unit in enumerate(units) if unit.op == RESUME), len(units))
+
+
+def executable_lines(flow: Flow) -> list[int]:
+    """List the lines that have units which control can reach, in order."""
+    body = body_start(flow.units)
+    return sorted(
+        {
+            unit.line
+            for at, unit in enumerate(flow.units)
+            if at >= body and flow.depths[at] is not None and unit.line is not None
+        }
+    )
+
+
+def entries(flow: Flow, line: int) -> list[Entry]:
+    """Find where `line` is entered.
+
+    Raises: LineNotExecutable: it has no unit; names the nearest lines that have.
+    """
+    first, last = _extent(flow.units, line)
+    inside = _inside(flow, first, last)
+    found = [entry for at in range(len(inside)) if inside[at] for entry in _entry(flow, inside, at)]
+    if not found:
+        raise _not_executable(line, executable_lines(flow))
+    return found
+
+
+def _not_executable(line: int, lines: list[int]) -> LineNotExecutable:
+    below = [number for number in lines if number < line][-1:]
+    above = [number for number in lines if number > line][:1]
+    nearest = " and ".join(map(str, below + above))
+    return LineNotExecutable(
+        f"Cannot place a probe at line {line}",
+        "no code of this function starts there",
+        f"The nearest lines that run are {nearest}" if nearest else "Choose another function",
+    )
+
+
+def _extent(units: list[Unit], line: int) -> tuple[int, int]:
+    """Find the first and last line of the statement around `line`, as far as its expressions reach."""
+    first = last = line
+    spans = _expression_spans(units)
+    grown = True
+    while grown:
+        grown = False
+        for start, end in spans:
+            if start <= last and end >= first and (start < first or end > last):
+                first, last, grown = min(first, start), max(last, end), True
+    return first, last
+
+
+def _expression_spans(units: list[Unit]) -> set[tuple[int, int]]:
+    spans = set()
+    for at, unit in enumerate(units):
+        if unit.location is None or unit.op not in EXPRESSIONS:
+            continue
+        start, end, _, _ = unit.location
+        if end > start and not _is_exit_of_with(units, at):
+            spans.add((start, end))
+    return spans
+
+
+def _is_exit_of_with(units: list[Unit], at: int) -> bool:
+    """True for the call of `__exit__`: 3.11 and 3.12 give it the location of the whole `with` with its body."""
+    if units[at].op != CALL:
+        return False
+    before = units[max(0, at - 4) : at]
+    return [u.op for u in before].count(LOAD_CONST) >= 3 and all(
+        u.location == units[at].location for u in before[-3:]
+    )
+
+
+def _inside(flow: Flow, first: int, last: int) -> list[bool]:
+    """Tell for each unit whether it belongs to these lines; one without a line goes with what leads to it."""
+    inside = [False] * len(flow.units)
+    for at in range(body_start(flow.units), len(flow.units)):
+        line = flow.units[at].line
+        if flow.depths[at] is None:
+            continue
+        if line is not None:
+            inside[at] = first <= line <= last
+        else:
+            sources = flow.predecessors(at)
+            inside[at] = all(inside[source] for source in sources)
+    return inside
+
+
+def _entry(flow: Flow, inside: list[bool], at: int) -> Iterable[Entry]:
+    falls = flow.falls_into[at] and not inside[at - 1]
+    jumps = tuple(
+        source
+        for source in flow.jumps_into[at]
+        if not inside[source] and flow.units[source].op in REDIRECTABLE
+    )
+    thrown = any(not inside[source] for source in flow.thrown_into[at])
+    if not (falls or jumps or thrown):
+        return
+    if flow.units[at].op in STEPPED_OVER:
+        yield from _stepped_over(flow, inside, at + 1)
+    elif may_stand_before(flow.units, at) and (falls or jumps):
+        yield Entry(at, falls, jumps)
+
+
+def _stepped_over(flow: Flow, inside: list[bool], at: int) -> Iterable[Entry]:
+    if inside[at] and may_stand_before(flow.units, at):
+        yield Entry(at, falls=True, jumps=())
+
+
+def may_stand_before(units: list[Unit], at: int) -> bool:
+    """True if something may be inserted between unit `at` and the one before it."""
+    pair = (units[at - 1].op, units[at].op)
+    return units[at].op not in NEVER_BEFORE and pair not in INSEPARABLE

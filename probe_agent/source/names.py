@@ -1,0 +1,128 @@
+"""Which function a name means: dotted (`trades.validate.check_limit`), with its class
+(`Limits.check`), or bare.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import CodeType
+from typing import Final
+
+from probe_agent.errors import AmbiguousFunction, UnknownFunction
+from probe_agent.source.files import (
+    LoadedFile,
+    PathFile,
+    is_own_path,
+    loaded_modules,
+    spellings_of,
+)
+from probe_agent.source.live import OriginalOf
+from probe_agent.source.pieces import NESTED
+from probe_agent.source.views import View, view_of
+
+_SEARCH_S: Final = 2.0  # of the 4 s that the tool has
+_MOST_NAMES: Final = 10
+_OURS: Final = __name__.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A function under the name that tells it from others. `view`: the file that it is in."""
+
+    name: str
+    code: CodeType
+    view: View
+
+
+def plain_name(code: CodeType) -> str:
+    """Give a qualified name as people write it, without `<locals>`."""
+    return code.co_qualname.replace(f".{NESTED}", "")
+
+
+def find_named(
+    file: LoadedFile | PathFile | None, name: str, original_of: OriginalOf, started_s: float
+) -> Named:
+    """Find the one function of that name, in a file or among the service's own and explicitly named
+    modules.
+
+    Raises: UnknownFunction, AmbiguousFunction.
+    """
+    parts = tuple(part for part in name.split(".") if part and part != NESTED)
+    known: list[Named] = []
+    if file is None:
+        found = list(_in_modules(parts, known, original_of, started_s))
+    else:
+        known = list(_functions("", view_of(file, original_of, started_s)))
+        found = [n for n in known if _qualname(n) == parts] or [
+            n for n in known if _qualname(n)[-len(parts) :] == parts
+        ]
+    distinct = {(n.view.path, n.name, n.code.co_firstlineno): n for n in found}
+    if len(distinct) == 1:
+        return next(iter(distinct.values()))
+    raise _ambiguous(name, list(distinct)) if distinct else _unknown(name, known)
+
+
+def _qualname(named: Named) -> tuple[str, ...]:
+    return tuple(plain_name(named.code).split("."))
+
+
+def _functions(module: str, view: View) -> Iterator[Named]:
+    for code in view.functions():
+        if "<" not in code.co_name:
+            name = plain_name(code)
+            yield Named(f"{module}.{name}" if module else name, code, view)
+
+
+def _in_modules(
+    parts: tuple[str, ...], known: list[Named], original_of: OriginalOf, started_s: float
+) -> Iterator[Named]:
+    """Yield the functions that fit, of the modules that may have them; `known` gets all that was
+    looked at.
+    """
+    until_s = time.monotonic() + _SEARCH_S
+    for module, file in _candidates(parts):
+        if time.monotonic() > until_s:
+            return
+        functions = list(_functions(module, view_of(file, original_of, started_s)))
+        known += functions
+        for named in functions:
+            dotted = tuple(named.name.split("."))
+            if dotted[-len(parts) :] == parts:
+                yield named
+
+
+def _candidates(parts: tuple[str, ...]) -> Iterator[tuple[str, LoadedFile]]:
+    """Yield modules: the service's own, and others only if the name spells them out."""
+    for key, namespace in loaded_modules():
+        path = next(spellings_of(namespace), "")
+        if not path.endswith((".py", ".pyc")) or key.partition(".")[0] == _OURS:
+            continue
+        module = os.path.splitext(os.path.basename(path))[0] if key == "__main__" else key
+        if is_own_path(path) or parts[: len(module.split("."))] == tuple(module.split(".")):
+            names = frozenset({os.path.realpath(path), *spellings_of(namespace)})
+            yield module, LoadedFile(path, names, (key,))
+
+
+def _ambiguous(name: str, found: list[tuple[str, str, int]]) -> AmbiguousFunction:
+    listed = [f"{full} ({path}:{line})" for path, full, line in sorted(found)]
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return AmbiguousFunction(
+        f"Cannot tell which {name} is meant",
+        f"{len(listed)} functions have that name: {', '.join(listed[:_MOST_NAMES])}{more}",
+        "Give the whole dotted name, or the file as well",
+    )
+
+
+def _unknown(name: str, known: list[Named]) -> UnknownFunction:
+    by_last: dict[str, str] = {named.code.co_name: named.name for named in known}
+    near = get_close_matches(name.rpartition(".")[2], list(by_last)[:5_000], n=3, cutoff=0.5)
+    step = "The nearest names are " + ", ".join(by_last[n] for n in near)
+    return UnknownFunction(
+        f"Cannot find the function {name}",
+        "no function of that name is loaded",
+        step if near else "Name a function of this service",
+    )

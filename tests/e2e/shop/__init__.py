@@ -1,0 +1,1 @@
+"""A small shop over HTTP: the service that the end-to-end tests look into."""
