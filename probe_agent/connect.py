@@ -221,7 +221,7 @@ async def _report(party: Party, outgoing: asyncio.Queue[wire.ConnectRequest]) ->
         outgoing.put_nowait(_report_out(report))
         is_last = report.is_last
     outgoing.put_nowait(wire.ConnectRequest(goodbye=wire.Goodbye(reason="the agent was stopped")))
-    await asyncio.Event().wait()  # until the hub has acknowledged, or `stop` ends the thread
+    await asyncio.Event().wait()  # until the hub, which has read it, ends the stream
 
 
 def _obey(message: wire.ConnectResponse, party: Party) -> wire.ConnectRequest | None:

@@ -256,7 +256,7 @@ class Entry:
             live.false += 1
             if not has_samples or now - live.sampled_ns > _SAMPLE_EVERY_NS:
                 self._sample(condition.names, values, now)
-        live.next_slow = live.false + live.errors + (_TIME_EVERY if has_samples else 1)
+        live.next_slow = live.false + live.errors + (_TIME_EVERY if has_samples else 0)
         return outcome is True
 
     def _sample(self, names: tuple[str, ...], values: tuple[object, ...], now_ns: int) -> None:

@@ -10,11 +10,14 @@ is:
     (CUT_INT, hexadecimal head, bits)   an int too large to print
     (SEQUENCE, kind, items, total)      kind: 'list', 'tuple', 'set', 'frozenset', 'deque'
     (MAPPING, kind, pairs, total)       kind: 'dict' or the type's name; pairs: (key, value), plain
-    (OBJECT, type name, fields, total)  fields: (name, value); the order of the instance
+    (OBJECT, type name, fields, total)  fields: (name, value); the order of the instance; the name
+                                        "" for what it holds as a subclass of a builtin
     (VERBATIM, type name, text)         already a literal: Status.PAID, <function price>
-    (EXCEPTION, type name, args)        args: plain values
+    (VERBATIM, type name, text, value)  value: exact Decimal or date, for a template's format
+    (EXCEPTION, type name, args, total) args: plain values
     (MARK, text)                        <cycle>, <unbound>, <error ...>, <property x: not run>
-    (REDACTED, type name, length or None, tag)   made by `redaction` only
+    (REDACTED, type name, length, tag)  made by `redaction` only; length: None if the type has
+                                        none, 0 if it is too short to tell
 """
 
 from __future__ import annotations

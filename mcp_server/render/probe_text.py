@@ -145,36 +145,38 @@ def _folded(hits: Sequence[Hit]) -> list[_Row]:
 
 
 def _row_lines(row: _Row) -> Iterator[str]:
+    """Write the values first, on one line if they fit, then who and when."""
     first = row.first
     times = f"x{len(row.hits)} " if len(row.hits) > 1 else ""
     said = [f"{word(name)}={literal(text)}" for name, text in first.values.items()]
     if first.message:
         said.insert(0, quoted(first.message))
-    where = _where(row)
-    on_one_line = f"  {times}{'  '.join(said)}  [{where}]"
-    if len(on_one_line) <= _WIDE:
-        yield on_one_line
+    line = f"  {times}{'  '.join(said)}"
+    where = f"[{_where(row)}]"
+    if len(line) + len(where) <= _WIDE:
+        yield f"{line}  {where}"
     else:
-        yield f"  {times}[{where}]"
-        yield from (f"    {part}" for part in said)
-    if first.thread or first.task or first.version:
-        yield f"    {_circumstances(first)}"
+        yield from [line] if len(line) <= _WIDE else [f"  {times}{said[0]}", *_indented(said[1:])]
+        yield f"    {where}"
     if first.stack:
         yield f"    stack: {' < '.join(quoted(frame) for frame in first.stack)}"
 
 
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
 def _where(row: _Row) -> str:
-    """Name instances with their sequence numbers, times, and ids where they are told."""
+    """Name instances with their sequence numbers and times; what else is told of these hits."""
     by_instance: dict[str, list[int]] = {}
     for hit in row.hits:
         by_instance.setdefault(hit.instance, []).append(hit.sequence)
     who = "; ".join(f"{name} {_ranges(numbers)}" for name, numbers in by_instance.items())
     first, last = row.hits[0], row.hits[-1]
     when = rfc3339(first.time) + (f" to {rfc3339(last.time)}" if last.time != first.time else "")
-    probe = f", {first.probe_id}" if first.probe_id else ""
     ids = [hit.result_id for hit in row.hits if hit.result_id]
-    named = f", {', '.join(ids[:_MOST_NAMED])}" if ids else ""
-    return f"{who}, {when}{probe}{named}" + (", ..." if len(ids) > _MOST_NAMED else "")
+    rest = ["..."] if len(ids) > _MOST_NAMED else []
+    return ", ".join([who, when, *_circumstances(first), *ids[:_MOST_NAMED], *rest])
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -188,9 +190,13 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"#{a}" if a == b else f"#{a}-#{b}" for a, b in runs)
 
 
-def _circumstances(hit: Hit) -> str:
-    parts = {"thread": hit.thread, "task": hit.task}
-    said = [f"{what} {quoted(text)}" for what, text in parts.items() if text]
+def _circumstances(hit: Hit) -> Iterator[str]:
+    """Tell what equal hits have in common."""
+    if hit.probe_id:
+        yield hit.probe_id
     if hit.version:
-        said.append(f"version {word(hit.version)}")
-    return ", ".join(said)
+        yield f"version {word(hit.version)}"
+    if hit.thread:
+        yield f"thread {quoted(hit.thread)}"
+    if hit.task:
+        yield f"task {quoted(hit.task)}"

@@ -68,7 +68,9 @@ class Background:
             self._start_thread()
 
     def end(self, farewell: Callable[[], Coroutine[Any, Any, None]], within_s: float) -> None:
-        """Run a last coroutine, cancel everything else, end the thread and close the loop."""
+        """Run a last coroutine, cancel the main one, which awaits whatever it has begun, end the
+        thread and close the loop.
+        """
         self._halts += 1
         self.call(self._begin_end, farewell)
         if self._ended.acquire(timeout=within_s):
@@ -90,10 +92,10 @@ class Background:
         try:
             await farewell()
         finally:
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            # Not asyncio.all_tasks(): 3.14 knows only those that this very thread has made.
+            if self._main is not None:
+                self._main.cancel()
+                await asyncio.gather(self._main, return_exceptions=True)
             await asyncio.sleep(0)  # transports close in a step of their own
             self.loop.stop()
 

@@ -60,10 +60,11 @@ class Agent:
         )
         self._stirred = asyncio.Event()
         self._news = asyncio.Event()
-        self._acknowledged = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._lease_s = self._heartbeat_s = 1.0
         self._lease_until_s = 0.0
         self._reported_s = 0.0
+        self._is_connected = False
         self.is_dormant = False
 
     @property
@@ -103,6 +104,7 @@ class Agent:
 
     def welcomed(self, lease_s: float, heartbeat_s: float) -> None:
         """Take the lease, and tell everything anew on this stream."""
+        self._is_connected = True
         self._lease_s, self._heartbeat_s = lease_s, heartbeat_s
         self.heard()
         self._outbox.rewind()
@@ -130,7 +132,6 @@ class Agent:
     def acknowledge(self, through_number: int) -> None:
         """Forget stored results."""
         self._outbox.acknowledge(through_number)
-        self._acknowledged.set()
 
     def locate(self, where: Where) -> Location:
         """Resolve a place."""
@@ -166,6 +167,7 @@ class Agent:
                 await _pause(await self._converse())
         finally:
             tending.cancel()
+            await asyncio.gather(tending, return_exceptions=True)
 
     async def _converse(self) -> float:
         """Hold one conversation with the hub. Returns: seconds to wait before the next."""
@@ -177,6 +179,9 @@ class Agent:
             pass  # no hub, or it went: the application must not notice
         except Exception:  # noqa: BLE001  the boundary of our thread: said in the log
             _log.exception("the conversation with the hub failed")
+        finally:
+            self._is_connected = False
+            self._disconnected.set()
         return self._config.retry_s
 
     async def _tend(self) -> None:
@@ -208,10 +213,9 @@ class Agent:
         self._holding.desire((), time.monotonic())
         self._holding.tend(time.monotonic())
         self._news.set()
-        until_s = time.monotonic() + _FAREWELL_S
-        while len(self._outbox) and time.monotonic() < until_s:
-            await _either(self._acknowledged, until_s - time.monotonic())
-            self._acknowledged.clear()
+        self._disconnected.clear()
+        if self._is_connected:
+            await _either(self._disconnected, _FAREWELL_S)
 
 
 async def _pause(seconds: float) -> None:

@@ -116,6 +116,7 @@ class _Writer:
         self._parameters = {name: f"v{i}" for i, name in enumerate(checked.names)}
         self._globals: dict[str, Any] = {"__builtins__": {}, **_ALWAYS, "testable": make_testable()}
         self._attributes: dict[str, int] = {}
+        self._constants: dict[tuple[type, str], int] = {}
         self._temporaries = 0
 
     def whole(self) -> _Piece:
@@ -141,7 +142,9 @@ class _Writer:
         value = node.value
         # Others as globals: `v0 is 1` would make Python warn.
         is_literal = value is None or value is True or value is False
-        text = repr(value) if is_literal else self._keep(f"k{len(self._globals)}", value)
+        # As in Python, equal constants are one object.
+        number = self._constants.setdefault((type(value), repr(value)), len(self._constants))
+        text = repr(value) if is_literal else self._keep(f"k{number}", value)
         return _Piece(text, text, type(value), is_bool=type(value) is bool)
 
     def _attribute(self, node: ast.Attribute) -> _Piece:

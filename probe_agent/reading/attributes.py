@@ -75,6 +75,7 @@ _METHOD_IDS: Final = frozenset(
         ),
     )
 )
+_DICT_DESCRIPTOR_IDS: Final = frozenset(map(id, (GetSetDescriptorType, MemberDescriptorType)))
 # An enum member's `name` and `value` are properties over these.
 ENUM_FIELDS: Final = {
     id(Enum.__dict__["name"]): "_name_",
@@ -181,7 +182,7 @@ def has_readable_dict(kind: type) -> bool:
     return (
         DICT_OFFSET_OF(kind) != 0
         and are_class_dicts_plain(kind)
-        and type(find_in_class(kind, "__dict__")) is GetSetDescriptorType
+        and id(type(find_in_class(kind, "__dict__"))) in _DICT_DESCRIPTOR_IDS
     )
 
 

@@ -151,7 +151,7 @@ def _inline_fields(of: object, layout: Layout) -> list[tuple[str, object]] | Non
     if len(fields) == expected:
         return fields
     # Some of these are not the instance's own, but defaults of its class.
-    own = [(n, v) for n, v in fields if v is not find_in_class(layout.kind() or object, n)]
+    own = [(n, v) for n, v in fields if v is not find_in_class(type(of), n)]
     return own if len(own) == expected else None
 
 

@@ -1,12 +1,13 @@
 """The block that is inserted: for each probe a guard stage and a hit stage, and stubs out of line.
 
-    [guard: callable, values, CALL; is True? else on to the next]  [hit: callable, values, CALL, POP_TOP]  ...  X
+    [guard: callable, values, CALL; is True? else to the next]  [hit: callable, values, CALL]  ...  X
 
-`bytecode` makes the instructions, so that names, arguments and caches are right for every Python; `units` lays them out.
-Nothing of the block touches what lies on the stack below it. All of it but its first unit (where a tracer's line event is
-raised) is covered by a private handler that turns a RecursionError, met because the stack is full, into going on at X; any
-other exception goes on as if X itself had raised it. The stubs carry no line: a debugger may not choose them as the target of
-a jump (SIGSEGV on 3.11).
+`bytecode` makes the instructions, so that names, arguments and caches are right for every Python;
+`units` lays them out. Nothing of the block touches what lies on the stack below it. All of it but
+its first unit (where a tracer's line event is raised) is covered by a private handler that turns a
+RecursionError, met because the stack is full, into going on at X; any other exception goes on as if
+X itself had raised it. The stubs carry no line: a debugger may not choose them as the target of a
+jump (SIGSEGV on 3.11).
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class Constants:
 class Place:
     """Where a block goes.
 
-    `before`: X. `end`: where the block's own jumps leave it forwards: X, or the jump to X that ends a block out of line.
-    `depth`: height of the stack there. `may_be_bound`: bits of the locals that may have a value.
+    `before`: X. `end`: where the block's own jumps leave it forwards: X, or the jump to X that ends
+    a block out of line. `depth`: height of the stack there. `may_be_bound`: bits of the locals that
+    may have a value.
     """
 
     before: Unit
@@ -65,7 +67,8 @@ def make_unit(name: str, arg: int | None = None, *, location: Location, row: Row
 class Block:
     """Insertions in front of one unit, assembled.
 
-    `units`: run in placing order, then go on to what stands next. `stubs`: belong behind all other code.
+    `units`: run in placing order, then go on to what stands next. `stubs`: belong behind all other
+    code.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class Block:
         self._place = place
         self._slots = slots
         self._constants = constants
-        self._returns: list[tuple[Unit, Unit]] = []  # (the load that failed, the jump back behind it)
+        self._returns: list[
+            tuple[Unit, Unit]
+        ] = []  # (the load that failed, the jump back behind it)
         self.stubs: list[Unit] = []
         self._row = self._add_row(RecursionError, (), place.depth, place.before)
         self.units = self._stages(insertions)
@@ -99,7 +104,7 @@ class Block:
         leave = self._unit(DIALECT.jump_if_false, 0)
         leave.target = following
         call = self._call(insertion.guard, insertion.guard_names)
-        return [*call, self._constant(True), self._unit("IS_OP", 0), leave]
+        return [*call, self._constant(value=True), self._unit("IS_OP", 0), leave]
 
     def _call(self, callee: object, names: Sequence[str]) -> list[Unit]:
         values = [self._slots.by_name[name] for name in names]
@@ -114,9 +119,7 @@ class Block:
             for name in DIALECT.call_head
         ]
         first = depth + len(head)
-        loads = [
-            unit for at, slots in enumerate(values) for unit in self._value(slots, first + at)
-        ]
+        loads = [unit for at, slots in enumerate(values) for unit in self._value(slots, first + at)]
         return [*head, *loads, *(self._unit(name, len(values)) for name in DIALECT.call_tail)]
 
     def _value(self, slots: tuple[Slot, ...], depth: int) -> list[Unit]:
@@ -126,7 +129,9 @@ class Block:
         return self._call_with(first_value, raw, depth)
 
     def _load(self, slot: Slot, depth: int) -> Unit:
-        """Load one slot. If it holds nothing, the unit raises NameError, and a stub pushes UNBOUND instead."""
+        """Load one slot. If it holds nothing, the unit raises NameError, and a stub pushes UNBOUND
+        instead.
+        """
         if not slot.is_cell and not self._place.may_be_bound >> slot.number & 1:
             return self._constant(UNBOUND)
         load = self._unit("LOAD_DEREF" if slot.is_cell else DIALECT.load_local, slot.number)

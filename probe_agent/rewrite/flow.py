@@ -1,6 +1,7 @@
 """Where control can go from each unit, and what is certain at each unit because of it.
 
-Stack depth is what the inserted block's private handler needs, and what proves that an insertion left everything else alone.
+Stack depth is what the inserted block's private handler needs, and what proves that an insertion
+left everything else alone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from probe_agent.rewrite.units import Row, Unit
 class Flow:
     """The edges between units, by number in the list.
 
-    `depths`: height of the stack before each unit; None: no way leads there. `falls_into`: whether control can come from the
-    unit before. `jumps_into`: the jumps that lead there. `thrown_into`: the units whose exceptions lead there.
+    `depths`: height of the stack before each unit; None: no way leads there. `falls_into`: whether
+    control can come from the unit before. `jumps_into`: the jumps that lead there. `thrown_into`:
+    the units whose exceptions lead there.
     """
 
     units: list[Unit]
@@ -113,7 +115,8 @@ def _contradiction() -> Unsupported:
 
 
 def may_be_bound(flow: Flow, bound_at_entry: int) -> list[int]:
-    """Tell which local slots may hold a value before each unit, as bits; a slot that is not there never does.
+    """Tell which local slots may hold a value before each unit, as bits; a slot that is not there
+    never does.
 
     Args: bound_at_entry: bits of the arguments.
     """

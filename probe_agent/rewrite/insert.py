@@ -1,7 +1,7 @@
 """Put insertions into a code object, and prove on the result that nothing else changed.
 
-`instrument` is a pure function, for any thread. The names, variables, flags and first line of the code object stay; constants
-are appended; the stack may grow.
+`instrument` is a pure function, for any thread. The names, variables, flags and first line of the
+code object stay; constants are appended; the stack may grow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _Group: TypeAlias = tuple[Insertion, ...]
 
 @dataclass(slots=True)
 class _Entered:
-    """What runs in front of one unit: when it is come to from the unit before, and by each jump (unit numbers)."""
+    """What runs in front of one unit: when it is come to from the unit before, and by each jump
+    (unit numbers).
+    """
 
     fallen: list[Insertion] = field(default_factory=list)
     jumped: dict[int, list[Insertion]] = field(default_factory=dict)
@@ -34,8 +36,9 @@ class _Entered:
 def instrument(code: CodeType, insertions: Sequence[Insertion]) -> CodeType:
     """Make a copy of `code` that runs the insertions, those at one place in the given order.
 
-    Raises: LineNotExecutable: no code of `code` itself (nested functions are others) starts on a line. Unsupported: this
-        code or interpreter is not what we know, or the result is not provably neutral.
+    Raises: LineNotExecutable: no code of `code` itself (nested functions are others) starts on a
+    line. Unsupported: this code or interpreter is not what we know, or the result is not provably
+    neutral.
     """
     units = verify_identity(code)
     flow = flow_of(units)
@@ -75,8 +78,9 @@ class _Splice:
     def insert(self, at: int, entered: _Entered) -> None:
         """Insert in front of unit `at`.
 
-        One block stands in line. Jumps that enter with other insertions than it runs (the back edge of a `for` loop, whose
-        first entry falls in from the same line) get a block out of line, which ends with the jump to the unit.
+        One block stands in line. Jumps that enter with other insertions than it runs (the back edge
+        of a `for` loop, whose first entry falls in from the same line) get a block out of line,
+        which ends with the jump to the unit.
         """
         jumped = {jump: tuple(entered.jumped.get(jump, ())) for jump in self._flow.jumps_into[at]}
         in_line = tuple(entered.fallen)
@@ -121,15 +125,13 @@ class _Splice:
 
     def _depth(self, at: int) -> int:
         depth = self._flow.depths[at]
-        assert depth is not None, "an entry is a unit that control reaches"  # noqa: S101
+        assert depth is not None, "an entry is a unit that control reaches"
         return depth
 
     def finish(self) -> CodeType:
         """Write the new code object."""
         self.units = [
-            spliced
-            for unit in self._flow.units
-            for spliced in (*self._before.get(unit, ()), unit)
+            spliced for unit in self._flow.units for spliced in (*self._before.get(unit, ()), unit)
         ]
         self.units += self._tail
         encoded = encode(self.units, self._code.co_firstlineno)
@@ -144,10 +146,11 @@ class _Splice:
 
 
 def _verify(result: CodeType, spliced: list[Unit], before: Flow) -> None:
-    """Read the result as an interpreter would, and compare it with what was meant and with what was there.
+    """Read the result as an interpreter would, and compare it with what was meant and with what was
+    there.
 
-    Raises: Unsupported: a unit runs at another height of the stack than before, or the bytes say something else than the
-        units they were made from.
+    Raises: Unsupported: a unit runs at another height of the stack than before, or the bytes say
+    something else than the units they were made from.
     """
     after = flow_of(verify_identity(result))
     meant = flow_of(spliced)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 class Insertion:
     """One probe's share of a code object.
 
-    Each time control comes to `line`, `guard` is called with the values of `guard_names`; if it returns exactly True, or if
-    there is no guard, `hit` is called with the values of `hit_names` and its result is dropped. All names are of
-    `variables(code)`; one without a value is passed as `plain.UNBOUND`. What the two raise goes into the application, except
-    RecursionError: they must raise nothing but what the application's own signal handlers raised in them. Both stand in
-    co_consts, so one that is pickled with the code decides by its `__reduce__` what the other side gets.
+    Each time control comes to `line`, `guard` is called with the values of `guard_names`; if it
+    returns exactly True, or if there is no guard, `hit` is called with the values of `hit_names`
+    and its result is dropped. All names are of `variables(code)`; one without a value is passed as
+    `plain.UNBOUND`. What the two raise goes into the application, except RecursionError: they must
+    raise nothing but what the application's own signal handlers raised in them. Both stand in
+    co_consts, so one that is pickled with the code decides by its `__reduce__` what the other side
+    gets.
     """
 
     probe_id: str
@@ -29,8 +31,9 @@ class Insertion:
 class Reach:
     """What a placing got to.
 
-    `functions`: live functions whose next call sees the probe. `frames_missed`: calls begun before that still run the old
-    code, suspended generators and coroutines included; see `census` for how sure that number is.
+    `functions`: live functions whose next call sees the probe. `frames_missed`: calls begun before
+    that still run the old code, suspended generators and coroutines included; see `census` for how
+    sure that number is.
     """
 
     functions: int

@@ -1,7 +1,9 @@
-"""What differs between CPython 3.11, 3.12, 3.13 and 3.14, as tables; the other files of the package hold no version test.
+"""What differs between CPython 3.11, 3.12, 3.13 and 3.14, as tables; the other files of the package
+hold no version test.
 
-Opcodes are named as `dis` names them. A name that an interpreter does not know is dropped from its sets, so one table serves
-all. The meaning of each table is CPython's: Python/compile.c, Python/bytecodes.c, Objects/frameobject.c.
+Opcodes are named as `dis` names them. A name that an interpreter does not know is dropped from its
+sets, so one table serves all. The meaning of each table is CPython's: Python/compile.c,
+Python/bytecodes.c, Objects/frameobject.c.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from probe_agent.errors import Unsupported
 class Dialect:
     """How one minor version of CPython wants a few things written.
 
-    `call_head`: what stands before the arguments of a call, `callable` being the LOAD_CONST; `call_tail`: what stands after
-    them, each with the number of arguments. `jump_if_false`: a forward jump that takes the value off the stack, for an exact
-    bool. `load_local`: pushes a local, raises if it has none. `merges_locations`: neighbours at one location share an entry
-    of the line table. `after_end_for`: what FOR_ITER's exit skips together with END_FOR, if anything.
+    `call_head`: what stands before the arguments of a call, `callable` being the LOAD_CONST;
+    `call_tail`: what stands after them, each with the number of arguments. `jump_if_false`: a
+    forward jump that takes the value off the stack, for an exact bool. `load_local`: pushes a
+    local, raises if it has none. `merges_locations`: neighbours at one location share an entry of
+    the line table. `after_end_for`: what FOR_ITER's exit skips together with END_FOR, if anything.
     """
 
     call_head: tuple[str, str]
@@ -37,7 +40,7 @@ _DIALECTS: Final = {
         call_head=("PUSH_NULL", "callable"),
         call_tail=("PRECALL", "CALL"),
         jump_if_false="POP_JUMP_FORWARD_IF_FALSE",
-        load_local="LOAD_FAST",  # raises by itself; from 3.12 on it trusts the compiler, and crashes
+        load_local="LOAD_FAST",  # raises by itself; later ones trust the compiler, and crash
         merges_locations=False,
         after_end_for="",
     ),
@@ -87,7 +90,8 @@ def number(name: str) -> int:
 CACHE: Final = 0
 EXTENDED_ARG: Final = number("EXTENDED_ARG")
 
-# Units whose argument is a distance to another unit. END_ASYNC_FOR (3.14) only names one: control never goes there.
+# Units whose argument is a distance to another unit. END_ASYNC_FOR (3.14) only names one: control
+# never goes there.
 WITH_TARGET: Final = frozenset(dis.hasjrel)
 BACKWARD: Final = _named("JUMP_BACKWARD") | (_numbers("END_ASYNC_FOR") & WITH_TARGET)
 JUMPS: Final = WITH_TARGET - _numbers("END_ASYNC_FOR")
@@ -112,14 +116,16 @@ FORWARD_TWIN: Final = {
     "POP_JUMP_BACKWARD_IF_NONE": "POP_JUMP_FORWARD_IF_NONE",
     "POP_JUMP_BACKWARD_IF_NOT_NONE": "POP_JUMP_FORWARD_IF_NOT_NONE",
 }
-# Only these may be led elsewhere. SEND's distance is read by gen_throw too (3.11), which knows no EXTENDED_ARG. FOR_ITER's
-# needs no word: from 3.12 on it leads to END_FOR, in front of which nothing is inserted.
+# Only these may be led elsewhere. SEND's distance is read by gen_throw too (3.11), which knows no
+# EXTENDED_ARG. FOR_ITER's needs no word: from 3.12 on it leads to END_FOR, in front of which
+# nothing is inserted.
 REDIRECTABLE: Final = JUMPS - _numbers("SEND")
 
-# Nothing may be inserted in front of these. END_FOR: FOR_ITER's exit skips it unseen (3.12+). END_ASYNC_FOR, END_SEND,
-# CLEANUP_THROW, SEND: generators find their way by their neighbours (_PyGen_yf, gen_throw). RESUME: belongs to the yield
-# before it. PRECALL: reads the hidden register that KW_NAMES set (3.11). NOT_TAKEN: belongs to the jump before it (3.14).
-# PUSH_EXC_INFO: the exception is not yet recorded.
+# Nothing may be inserted in front of these. END_FOR: FOR_ITER's exit skips it unseen (3.12+).
+# END_ASYNC_FOR, END_SEND, CLEANUP_THROW, SEND: generators find their way by their neighbours
+# (_PyGen_yf, gen_throw). RESUME: belongs to the yield before it. PRECALL: reads the hidden register
+# that KW_NAMES set (3.11). NOT_TAKEN: belongs to the jump before it (3.14). PUSH_EXC_INFO: the
+# exception is not yet recorded.
 NEVER_BEFORE: Final = _numbers(
     "RESUME",
     "SEND",
@@ -160,8 +166,9 @@ BINDS_ONE: Final = _numbers("STORE_FAST", "STORE_DEREF", "MAKE_CELL")
 # Two slots in one argument, four bits each.
 BINDS_IN_NIBBLES: Final = _numbers("STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST")
 
-# Units that carry the location of one whole expression or simple statement, never that of a compound statement with its
-# body (as 3.11 and 3.12 give to the tests of `if`, to `for`, `with` and `except`).
+# Units that carry the location of one whole expression or simple statement, never that of a
+# compound statement with its body (as 3.11 and 3.12 give to the tests of `if`, to `for`, `with` and
+# `except`).
 EXPRESSIONS: Final = _numbers(
     "CALL",
     "CALL_KW",

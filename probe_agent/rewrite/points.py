@@ -1,9 +1,10 @@
 """Where control enters a line: the places in front of which an insertion for that line stands.
 
-A line is entered each time control comes to one of its units from a unit of another line. That counts what a tracer counts:
-the copies of a `finally` body, the test of a `while` at the top and at the bottom, a `for` line once for each iteration, a
-`with` line on leaving too. Two differences are meant: a statement over several lines is entered once (a tracer sees its
-first line again for the call), and a loop that stands on one line together with its body, such as an inlined comprehension,
+A line is entered each time control comes to one of its units from a unit of another line. That
+counts what a tracer counts: the copies of a `finally` body, the test of a `while` at the top and at
+the bottom, a `for` line once for each iteration, a `with` line on leaving too. Two differences are
+meant: a statement over several lines is entered once (a tracer sees its first line again for the
+call), and a loop that stands on one line together with its body, such as an inlined comprehension,
 is entered once and not for each of its rounds.
 """
 
@@ -29,7 +30,9 @@ from probe_agent.rewrite.units import Unit
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One unit at which a line is entered: from the unit before (`falls`), and by these jumps (unit numbers)."""
+    """One unit at which a line is entered: from the unit before (`falls`), and by these jumps (unit
+    numbers).
+    """
 
     at: int
     falls: bool
@@ -37,7 +40,9 @@ class Entry:
 
 
 def body_start(units: list[Unit]) -> int:
-    """Number the first unit after the prologue, which makes cells and the generator and ends with RESUME."""
+    """Number the first unit after the prologue, which makes cells and the generator and ends with
+    RESUME.
+    """
     return next((at + 1 for at, unit in enumerate(units) if unit.op == RESUME), len(units))
 
 
@@ -78,7 +83,7 @@ def _not_executable(line: int, lines: list[int]) -> LineNotExecutable:
 
 
 def _extent(units: list[Unit], line: int) -> tuple[int, int]:
-    """Find the first and last line of the statement around `line`, as far as its expressions reach."""
+    """Find first and last line of the statement around `line`, as far as its expressions tell."""
     first = last = line
     spans = _expression_spans(units)
     grown = True
@@ -102,7 +107,9 @@ def _expression_spans(units: list[Unit]) -> set[tuple[int, int]]:
 
 
 def _is_exit_of_with(units: list[Unit], at: int) -> bool:
-    """True for the call of `__exit__`: 3.11 and 3.12 give it the location of the whole `with` with its body."""
+    """True for the call of `__exit__`: 3.11 and 3.12 give it the location of the whole `with` with
+    its body.
+    """
     if units[at].op != CALL:
         return False
     before = units[max(0, at - 4) : at]
@@ -112,7 +119,9 @@ def _is_exit_of_with(units: list[Unit], at: int) -> bool:
 
 
 def _inside(flow: Flow, first: int, last: int) -> list[bool]:
-    """Tell for each unit whether it belongs to these lines; one without a line goes with what leads to it."""
+    """Tell for each unit whether it belongs to these lines; one without a line goes with what leads
+    to it.
+    """
     inside = [False] * len(flow.units)
     for at in range(body_start(flow.units), len(flow.units)):
         line = flow.units[at].line

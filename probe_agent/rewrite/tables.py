@@ -1,7 +1,8 @@
-"""The two tables beside the code: where each unit comes from (line table), and who catches what (exception table).
+"""The two tables beside the code: where each unit comes from (line table), and who catches what
+(exception table).
 
-Read and written as CPython does it (Objects/locations.md, Objects/exception_handling_notes.txt). Sizes, starts and targets
-are in code units of two bytes.
+Read and written as CPython does it (Objects/locations.md, Objects/exception_handling_notes.txt).
+Sizes, starts and targets are in code units of two bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
-# (line, end line, column, end column), columns in bytes from 0; -1: not known. None: no line at all.
+# (line, end line, column, end column), columns in bytes from 0; -1: not known. None: no line at
+# all.
 Location: TypeAlias = tuple[int, int, int, int] | None
 # (start, size, target, stack depth, whether the failing unit's number is pushed)
 Region: TypeAlias = tuple[int, int, int, int, bool]

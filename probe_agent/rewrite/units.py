@@ -1,8 +1,9 @@
 """Code as a list of units: decoding, layout and encoding, byte for byte.
 
-A unit is one instruction with its EXTENDED_ARG prefixes and its caches. Units point at each other (jump targets, the handler
-that covers them), so that something can be inserted anywhere and the numbers are only made when it is written down again.
-Every original unit keeps its width, its caches and its location; only distances change.
+A unit is one instruction with its EXTENDED_ARG prefixes and its caches. Units point at each other
+(jump targets, the handler that covers them), so that something can be inserted anywhere and the
+numbers are only made when it is written down again. Every original unit keeps its width, its caches
+and its location; only distances change.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from probe_agent.rewrite.tables import (
 class Row:
     """One row of the exception table: what catches an exception in the units that hold it.
 
-    `depth`: height to which the stack is cut; `pushes_lasti`: the failing unit's number is pushed before the exception.
-    Two rows are the same only by identity: neighbours that look alike stay apart, as the compiler left them.
+    `depth`: height to which the stack is cut; `pushes_lasti`: the failing unit's number is pushed
+    before the exception. Two rows are the same only by identity: neighbours that look alike stay
+    apart, as the compiler left them.
     """
 
     target: Unit
@@ -214,8 +216,10 @@ def _regions(units: list[Unit], starts: dict[Unit, int]) -> list[Region]:
 def verify_identity(code: CodeType) -> list[Unit]:
     """Take a code object apart, and make sure that putting it together gives the same bytes.
 
-    This is what makes an interpreter that we have never seen safe: if its layout is not what we believe, nothing is done.
-    Returns: its units. Raises: Unsupported: not byte for byte the same, or not an interpreter that we know.
+    This is what makes an interpreter that we have never seen safe: if its layout is not what we
+    believe, nothing is done.
+    Returns: its units. Raises: Unsupported: not byte for byte the same, or not an interpreter that
+    we know.
     """
     require_supported()
     units = decode(code)

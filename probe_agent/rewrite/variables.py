@@ -1,10 +1,11 @@
 """The variables of a code object, and how each can be read at any unit without raising or crashing.
 
-A frame keeps locals, cells and free variables in one array of slots: co_varnames, then the co_cellvars that are not among
-them, then co_freevars (Objects/codeobject.c, _PyCode_New). A slot is not always what its kind says: an inlined comprehension
-(PEP 709) takes over the slot of a variable of the same name, empties it, and puts a bare value or a fresh cell there until it
-is done. Loading such a slot as a cell reads a bare value as if it were one: a crash. Those slots are `shifting`: their raw
-content is loaded and looked at.
+A frame keeps locals, cells and free variables in one array of slots: co_varnames, then the
+co_cellvars that are not among them, then co_freevars (Objects/codeobject.c, _PyCode_New). A slot is
+not always what its kind says: an inlined comprehension (PEP 709) takes over the slot of a variable
+of the same name, empties it, and puts a bare value or a fresh cell there until it is done. Loading
+such a slot as a cell reads a bare value as if it were one: a crash. Those slots are `shifting`:
+their raw content is loaded and looked at.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from probe_agent.rewrite.units import Unit
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of a frame. `is_cell`: the value is inside a cell. `is_shifting`: see the module."""
+    """One place of a frame. `is_cell`: its value is in a cell. `is_shifting`: see the module."""
 
     number: int
     is_cell: bool
@@ -33,7 +34,9 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Every variable's slots: one, or two where a comprehension's local shares its name with a free variable."""
+    """Every variable's slots: one, or two where a comprehension's local shares its name with a free
+    variable.
+    """
 
     by_name: dict[str, tuple[Slot, ...]]
     bound_at_entry: int
@@ -42,8 +45,8 @@ class Slots:
 def variables(code: CodeType) -> tuple[str, ...]:
     """Name what an insertion into `code` may load, in order of definition.
 
-    Locals (arguments first), then cells, then free variables, none twice; the compiler's own (`.0`) are left out. Module and
-    class bodies have none: their names are in dictionaries.
+    Locals (arguments first), then cells, then free variables, none twice; the compiler's own (`.0`)
+    are left out. Module and class bodies have none: their names are in dictionaries.
     """
     if not code.co_flags & inspect.CO_OPTIMIZED:
         return ()

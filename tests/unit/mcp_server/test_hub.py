@@ -305,6 +305,15 @@ def test_a_hub_can_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_dead_holder_left_at_the_sockets_place_is_cleared_away(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / "hub.sock").touch()
+        async with hub_at(tmp_path):
+            assert (tmp_path / "hub.sock").is_socket()
+
+    asyncio.run(scenario())
+
+
 def test_a_loop_outlives_a_bad_round() -> None:
     rounds: list[int] = []
 

@@ -172,6 +172,7 @@ def test_a_session_lives_by_its_lease(tmp_path: Path) -> None:
             assert not (await store.probes.of_session(ADA.session))[0].is_session_alive
             await store.sessions.renew(ADA)
             assert (await store.probes.of_session(ADA.session))[0].is_session_alive
+            assert (await store.instances.known())[0].instance.connected
 
     asyncio.run(scenario())
 

@@ -34,6 +34,8 @@ class _Relay(RelayServiceBase):
                     return
             if message.WhichOneof("message") == "hello":
                 self._hub.said_hello.set()
+            if message.WhichOneof("message") == "goodbye":
+                return
 
 
 class SmallHub:
@@ -89,6 +91,9 @@ class SmallHub:
         self.path.unlink(missing_ok=True)
 
     async def _close(self) -> None:
+        if self.stream is not None:
+            self.stream._stream._transport.abort()  # as if killed: grpclib would keep it open
+            self.stream = None
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -96,9 +101,18 @@ class SmallHub:
 
     def end(self) -> None:
         self.close()
+        self._call(self._settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT_S)
         self._loop.close()
+
+    async def _settle(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(3):  # transports close in steps of their own
+            await asyncio.sleep(0)
 
     def _call(self, coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WAIT_S)

@@ -99,7 +99,7 @@ def test_a_log_probe_fills_its_message(agent, load, line_of):
     )
     agent.place(probe)
     agent.wait_for_state("p-aaaaaa", wire.PROBE_STATE_ARMED)
-    module.check(3, module.Desk("2"))
+    module.check(3, module.Desk(2))
     (result,) = agent.wait_for_results("p-aaaaaa", 1)
     assert result.message == "3.0 against 2 {"
 
@@ -151,7 +151,7 @@ def test_a_probe_expires_with_its_ttl(agent, load, line_of):
 
 
 def test_an_agent_that_hears_nothing_removes_its_probes_by_itself(hub, load, line_of):
-    hub.lease_ms = 300
+    hub.lease_ms = 1500
     module = load("agent_lease", CHECK)
     original = module.check.__code__
     probe_agent.start("trades", hub=hub.address)

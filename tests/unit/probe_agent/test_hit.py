@@ -8,8 +8,8 @@ import time
 from _queue import SimpleQueue
 
 import pytest
-from probe_agent.capture import CaptureLimits
 
+from probe_agent.capture import CaptureLimits
 from probe_agent.errors import ExpressionRefused
 from probe_agent.hit import INTAKE_HITS, Entry, LiveProbe
 from probe_agent.probe import CaptureExpression, Kind, Probe, Where

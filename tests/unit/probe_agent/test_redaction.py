@@ -12,21 +12,104 @@ from probe_agent.literal import render
 from probe_agent.plain import MARK, REDACTED
 from probe_agent.redaction import Redactor, is_sensitive_name
 
-SENSITIVE = """
-    X-Api-Key userPassword api_key AUTHORIZATION sessionToken set-cookie private_key pwd passwd
-    secret credential ssn cvv card_number iban pin accessToken refresh_token APIKey APIKEY
-    dbPassword DB_PASS client_secret clientSecret PHPSESSID cvv2 userPIN cardNumber jwt
-    bearer_token csrfmiddlewaretoken password_hash oauth2_token stripeSecretKey DATABASE_URL auth
-    connection_string X-Auth-Token new_password1 PASSWORD2 __token _secret_value token otp
-    aws_secret_access_key AWSSecretKey Proxy-Authorization session_id creditCard account_number
-    mydbpassword ｐａｓｓｗｏｒｄ
-""".split()
-HARMLESS = """
-    author tokenize passenger pinned key primary_key secretary compass max_tokens token_count
-    tokenizer authority author_id spinning monkey keyboard id name amount status foreign_key card
-    sort_key order_number path session passed bypass classes assign signature pinterest ping
-    shipping total cookiecutter cache_key keys i x _ 1
-""".split()
+SENSITIVE = [
+    "X-Api-Key",
+    "userPassword",
+    "api_key",
+    "AUTHORIZATION",
+    "sessionToken",
+    "set-cookie",
+    "private_key",
+    "pwd",
+    "passwd",
+    "secret",
+    "credential",
+    "ssn",
+    "cvv",
+    "card_number",
+    "iban",
+    "pin",
+    "accessToken",
+    "refresh_token",
+    "APIKey",
+    "APIKEY",
+    "dbPassword",
+    "DB_PASS",
+    "client_secret",
+    "clientSecret",
+    "PHPSESSID",
+    "cvv2",
+    "userPIN",
+    "cardNumber",
+    "jwt",
+    "bearer_token",
+    "csrfmiddlewaretoken",
+    "password_hash",
+    "oauth2_token",
+    "stripeSecretKey",
+    "DATABASE_URL",
+    "auth",
+    "connection_string",
+    "X-Auth-Token",
+    "new_password1",
+    "PASSWORD2",
+    "__token",
+    "_secret_value",
+    "token",
+    "otp",
+    "aws_secret_access_key",
+    "AWSSecretKey",
+    "Proxy-Authorization",
+    "session_id",
+    "creditCard",
+    "account_number",
+    "mydbpassword",
+    "ｐａｓｓｗｏｒｄ",
+]
+HARMLESS = [
+    "author",
+    "tokenize",
+    "passenger",
+    "pinned",
+    "key",
+    "primary_key",
+    "secretary",
+    "compass",
+    "max_tokens",
+    "token_count",
+    "tokenizer",
+    "authority",
+    "author_id",
+    "spinning",
+    "monkey",
+    "keyboard",
+    "id",
+    "name",
+    "amount",
+    "status",
+    "foreign_key",
+    "card",
+    "sort_key",
+    "order_number",
+    "path",
+    "session",
+    "passed",
+    "bypass",
+    "classes",
+    "assign",
+    "signature",
+    "pinterest",
+    "ping",
+    "shipping",
+    "total",
+    "cookiecutter",
+    "cache_key",
+    "keys",
+    "i",
+    "x",
+    "_",
+    "1",
+]
 
 
 @pytest.mark.parametrize("name", SENSITIVE)

@@ -1,0 +1,242 @@
+"""Swap probes into live functions, and put the originals back.
+
+One Rewriter per process, on the background thread; a forked child, where that thread is gone and
+may have stopped in the middle of anything, calls `restore_all` on it too. So each change is made
+known to the tables before the first function changes, and nothing relies on two tables agreeing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+
+from probe_agent.rewrite.census import frames_of, functions_holding
+from probe_agent.rewrite.insertion import Insertion, Reach
+from probe_agent.rewrite.tree import (
+    Chain,
+    Placement,
+    TreeRecord,
+    innermost_first,
+    on,
+    rebuild,
+    related,
+    require_chain,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Variant:
+    """A code object that we made. It lives as long as somebody else uses it; its original as long
+    as it does.
+    """
+
+    code: weakref.ref[CodeType]
+    original: CodeType
+
+
+class Rewriter:
+    """Knows which probes stand in which code objects, and every code object that was made for it.
+
+    Args: functions_using: finds the live functions whose `__code__` is one of the given objects, by
+    identity.
+    """
+
+    def __init__(
+        self, functions_using: Callable[[Collection[CodeType]], list[FunctionType]]
+    ) -> None:
+        self._functions_using = functions_using
+        self._placements: list[Placement] = []
+        # What new calls run, where that is not the original. By id of the original: (original, what
+        # stands in for it).
+        self._current: dict[int, tuple[CodeType, CodeType]] = {}
+        self._variants: dict[int, _Variant] = {}
+        self._functions: dict[int, weakref.ref[FunctionType]] = {}
+
+    def place(self, chain: Chain, insertion: Insertion) -> Reach:
+        """Put one insertion into the last code object of `chain`, in all functions that use it, now
+        and later.
+
+        Raises: LineNotExecutable, Unsupported: nothing has changed then.
+        """
+        chain = tuple(self.original(code) for code in chain)
+        require_chain(chain, chain[0])
+        before = {id(code): self._in_use(code) for code in chain}
+        placements = [*self._placements, (chain, insertion)]
+        fresh = self._derive([chain], placements)
+        functions = self._swap(fresh)
+        self._commit(fresh, placements)
+        current = fresh[id(chain[-1])][1]
+        reached = sum(function.__code__ is current for function in functions)
+        # Where no function was found the frames around it matter: what they make next will not have
+        # the probe.
+        missed = (
+            before[id(chain[-1])] if reached else [c for codes in before.values() for c in codes]
+        )
+        return Reach(reached, frames_of(missed, self._known_references(missed)))
+
+    def remove(self, probe_id: str) -> None:
+        """Take a probe out of everything that it stands in. Functions without any other get their
+        original object back.
+
+        Closures over rewritten code that a frame makes after this, because it began before, are
+        found by `sweep`.
+        """
+        chains = [chain for chain, insertion in self._placements if insertion.probe_id == probe_id]
+        if not chains:
+            return
+        placements = [p for p in self._placements if p[1].probe_id != probe_id]
+        fresh = self._derive(chains, placements)
+        self._swap(fresh)
+        self._commit(fresh, placements)
+        del fresh
+        self.sweep()
+
+    def restore_all(self) -> None:
+        """Put every original back, in every function that can be found."""
+        originals = {
+            id(v.original): (v.original, v.original) for v in list(self._variants.values())
+        }
+        self._placements = []
+        self._current = {}
+        self._exchange(self._remembered(), originals)
+        self._swap(originals)
+        self.sweep()
+
+    def sweep(self) -> int:
+        """Look again for functions with code that is no longer in force, and put right what is
+        found.
+
+        Returns: how many such code objects somebody still holds: frames that began before, mostly.
+        0: nothing is left.
+        """
+        stale = list(self._stale())
+        if not stale:
+            return 0
+        wanted = {
+            id(v.original): self._current.get(id(v.original), (v.original, v.original))
+            for code in stale
+            if (v := self._variants.get(id(code))) is not None
+        }
+        self._exchange(self._functions_using(tuple(stale)), wanted)
+        while stale:
+            self._exchange(functions_holding(stale[-1]), wanted)
+            stale.pop()
+        return sum(1 for _ in self._stale())
+
+    def adopt(self, record: TreeRecord) -> None:
+        """Take over code that `rebuild_tree` made and that has been executed since: from now on as
+        if placed here.
+        """
+        for original, current in record.pairs:
+            self._note(original, current)
+            if current is not original:
+                self._current[id(original)] = (original, current)
+        self._placements = [*self._placements, *record.placements]
+        made = tuple(current for _, current in record.pairs)
+        for function in self._functions_using(made):
+            self._functions[id(function)] = weakref.ref(function)
+
+    def original(self, code: CodeType) -> CodeType:
+        """Give the code object that the compiler made; `code` itself if it is none of ours."""
+        variant = self._variants.get(id(code))
+        return variant.original if variant is not None and variant.code() is code else code
+
+    def _derive(
+        self, chains: Iterable[Chain], placements: list[Placement]
+    ) -> dict[int, tuple[CodeType, CodeType]]:
+        """Make what stands in for each code object of some chains and of those related, from the
+        originals.
+        """
+        fresh: dict[int, tuple[CodeType, CodeType]] = {}
+        known = [chain for chain, _ in placements]
+        for code in innermost_first(related(chains, known)):
+            nested = {key: new for key, (_, new) in (self._current | fresh).items()}
+            fresh[id(code)] = (code, rebuild(code, on(code, placements), nested))
+        return fresh
+
+    def _swap(self, fresh: Mapping[int, tuple[CodeType, CodeType]]) -> list[FunctionType]:
+        """Give all functions that use one of these originals, in whatever variant, what is to stand
+        in for it.
+
+        Returns: the functions that were looked at.
+        """
+        for original, new in fresh.values():
+            self._note(original, new)
+        in_use = [code for original, _ in fresh.values() for code in self._in_use(original)]
+        found = {id(f): f for f in (*self._remembered(), *self._functions_using(tuple(in_use)))}
+        self._exchange(found.values(), fresh)
+        return list(found.values())
+
+    def _exchange(
+        self,
+        functions: Iterable[FunctionType],
+        wanted: Mapping[int, tuple[CodeType, CodeType]],
+    ) -> None:
+        """Set `__code__` where it is a variant of a wanted original. If one fails, all are as
+        before.
+        """
+        changed: list[tuple[FunctionType, CodeType]] = []
+        try:
+            for function in functions:
+                old = function.__code__
+                _, new = wanted.get(id(self.original(old)), (old, old))
+                if new is not old:
+                    self._functions[id(function)] = weakref.ref(function)
+                    changed.append((function, old))
+                    function.__code__ = new
+        except BaseException:
+            for function, old in reversed(changed):
+                function.__code__ = old
+            raise
+
+    def _commit(
+        self, fresh: Mapping[int, tuple[CodeType, CodeType]], placements: list[Placement]
+    ) -> None:
+        self._placements = placements
+        current = {**self._current, **fresh}
+        self._current = {key: pair for key, pair in current.items() if pair[0] is not pair[1]}
+        for table in (self._variants, self._functions):
+            for key in [k for k, v in table.items() if _is_gone(v)]:
+                del table[key]
+
+    def _note(self, original: CodeType, code: CodeType) -> None:
+        if code is not original:
+            self._variants[id(code)] = _Variant(weakref.ref(code), original)
+
+    def _in_use(self, original: CodeType) -> list[CodeType]:
+        """List the original and every variant of it that is alive."""
+        return [original, *(c for c, v in self._alive() if v.original is original)]
+
+    def _alive(self) -> Iterator[tuple[CodeType, _Variant]]:
+        for variant in list(self._variants.values()):
+            code = variant.code()
+            if code is not None:
+                yield code, variant
+
+    def _stale(self) -> Iterator[CodeType]:
+        """Yield the variants that are alive though nothing new should run them."""
+        for code, variant in self._alive():
+            _, current = self._current.get(id(variant.original), (None, None))
+            if code is not current:
+                yield code
+
+    def _remembered(self) -> list[FunctionType]:
+        references = list(self._functions.values())
+        return [function for reference in references if (function := reference()) is not None]
+
+    def _known_references(self, codes: Collection[CodeType]) -> int:
+        """Count what refers to code objects and is no frame: our tables, the functions that we know
+        of, the code around each, and the chain that we were given.
+        """
+        wanted = {id(code) for code in codes}
+        held = [inner for chain, _ in self._placements for inner in chain]
+        held += [variant.original for variant in self._variants.values()]
+        held += [inner for pair in self._current.values() for inner in pair]
+        held += [function.__code__ for function in self._remembered()]
+        return sum(id(code) in wanted for code in held) + 2 * len(codes)
+
+
+def _is_gone(entry: _Variant | weakref.ref[FunctionType]) -> bool:
+    return (entry.code if isinstance(entry, _Variant) else entry)() is None
