@@ -17,6 +17,7 @@ _WAIT_SECONDS: Final = 20
 _WHY_SNAPSHOT: Final = "What are the values when this line runs?"
 _MOST_IDS: Final = 20
 _LONGEST_BUDGET: Final = 20_000
+_DEF: Final = re.compile(r"(async )?def ")
 _FRAME: Final = re.compile(r"(?P<file>\S+):(?P<line>\d+) ")
 
 
@@ -50,15 +51,14 @@ def after_code(given: Mapping[str, object], matches: tuple[SourceMatch, ...]) ->
     if "function" in given:
         return _into_function(target, first)
     if "line" not in given:
-        best = next((m for m in matches if m.function and m.function != "<module>"), first)
-        if best.function and best.function != "<module>":
-            return _look_at(target, best.file, best.line)
-        return NextCall("list_probes", {"service": target["service"], "all": True})
+        function = next((m for m in matches if _DEF.match(m.code)), first)
+        return _look_at(target, function.file, function.line)
     if first.executable:
         # No expect_code: the application's text has no place in a call of ours.
         where = {"file": first.file, "line": first.line, "reason": _WHY_SNAPSHOT}
         return NextCall("place_snapshot", {**target, **where})
-    return NextCall("find_code", {**target, "file": first.file})
+    written = (number for number, line in enumerate(first.after, 1) if line.strip())
+    return _look_at(target, first.file, first.line + next(written, 1))
 
 
 def _into_function(target: dict[str, object], match: SourceMatch) -> NextCall:

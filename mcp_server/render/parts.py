@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from mcp_server.model import NameSummary, Overhead, ProbeView, StoredResult
+from mcp_server.model import NameSummary, Overhead, ProbeView, Reach, StoredResult
 from mcp_server.render.answers import Hit, ListedProbe, Place, Placed, Probe
+from probe_agent.probe import State
 
 P = TypeVar("P", bound=Probe)
 
@@ -34,7 +35,7 @@ def probe_of(view: ProbeView) -> Probe:
         state=view.state.value,
         expires_at=view.expires_at,
         location=place_of(view),
-        reach=view.reach,
+        reach=_reach_of(view),
         counts=view.counts,
         summary=view.summary,
         silence=view.silence,
@@ -138,6 +139,14 @@ def shortest_row(row: ListedProbe) -> ListedProbe:
         kind=row.kind,
         age_seconds=row.age_seconds,
     )
+
+
+def _reach_of(view: ProbeView) -> Reach:
+    """In a rehearsal nobody has been asked to arm it, so nobody owes an answer."""
+    if view.probe_id is not None:
+        return view.reach
+    refusing = tuple(n for n in view.reach.not_armed if n.state is not State.PENDING)
+    return replace(view.reach, not_armed=refusing)
 
 
 def _owner(view: ProbeView) -> str:

@@ -57,7 +57,7 @@ def summary_lines(summary: Iterable[NameSummary]) -> Iterator[str]:
     """Write one line a name: `trade.amount: str x5 ('15000' x2, '9100' x3)`."""
     for name in summary:
         kinds = ", ".join(f"{word(kind)} x{count}" for kind, count in name.types.items())
-        seen = ", ".join(f"{literal(text)} x{count}" for text, count in name.distinct)
+        seen = ", ".join(literal(text) + _times(count) for text, count in name.distinct)
         hidden = f"; {name.redacted} redacted" if name.redacted else ""
         yield f"{word(name.name)}: {kinds}" + (f" ({seen})" if seen else "") + hidden
 
@@ -67,8 +67,13 @@ def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
     if not hits:
         return
     yield f"Hits ({len(hits)}, equal ones folded):"
+    stacks = {hit.stack for hit in hits}
     for row in _folded(hits):
         yield from _row_lines(row)
+        if len(stacks) > 1:
+            yield from _stack_lines("    Stack", row.first.stack)
+    if len(stacks) == 1:
+        yield from _stack_lines("Stack", hits[0].stack)
 
 
 def values_of(values: dict[str, str]) -> str:
@@ -78,7 +83,10 @@ def values_of(values: dict[str, str]) -> str:
 
 def probe_lines(probe: Probe) -> Iterator[str]:
     """Say how far a probe reached, what it counted and cost, and when it ends."""
-    yield _reach_line(probe.reach)
+    if not probe.probe_id:
+        yield f"Reach: {number(probe.reach.instances, 'instance')}, refused {probe.reach.refused}"
+    else:
+        yield _reach_line(probe.reach)
     for missing in probe.reach.not_armed:
         yield f"  not on {missing.instance}: {missing.state.value}, {quoted(missing.why)}"
     yield counts_line(probe.counts)
@@ -158,8 +166,15 @@ def _row_lines(row: _Row) -> Iterator[str]:
     else:
         yield from [line] if len(line) <= _WIDE else [f"  {times}{said[0]}", *_indented(said[1:])]
         yield f"    {where}"
-    if first.stack:
-        yield f"    stack: {' < '.join(quoted(frame) for frame in first.stack)}"
+
+
+def _stack_lines(title: str, stack: Sequence[str]) -> Iterator[str]:
+    if stack:
+        yield f"{title}: {' < '.join(quoted(frame) for frame in stack)}"
+
+
+def _times(count: int) -> str:
+    return f" x{count}" if count > 1 else ""
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

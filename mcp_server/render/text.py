@@ -115,7 +115,7 @@ def _instance_line(instance: ListedInstance) -> str:
 
 def _match_lines(match: Match) -> Iterator[str]:
     function = f" in {word(match.function)}" if match.function else ""
-    can = "a probe can be placed here" if match.executable else "no probe on this very line"
+    can = "a probe can be placed here" if match.executable else "no probe here"
     yield f"{word(match.file)}:{match.line}{function} ({can})"
     yield from (source_line(f"  {line}") for line in match.before)
     if match.code and match.code != (match.after or ("",))[0].strip():  # a function's own text
@@ -123,8 +123,6 @@ def _match_lines(match: Match) -> Iterator[str]:
     yield from (source_line(f"  {line}") for line in match.after)
     if match.names:
         yield f"Names: {', '.join(word(name) for name in match.names)}"
-    if match.source_sha256:
-        yield f"Source SHA-256: {word(match.source_sha256)}"
 
 
 def _probe_block(probe: Probe) -> Iterator[str]:

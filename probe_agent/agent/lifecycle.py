@@ -122,12 +122,14 @@ class Agent:
         """Hold exactly these probes."""
         self._holding.desire(probes, time.monotonic())
         self._stir()
+        self._news.set()
 
     def change(self, place: tuple[Probe, ...], remove: tuple[str, ...]) -> None:
         """Hold these too, and those no more."""
         self._holding.remove(remove, time.monotonic())
         self._holding.place(place, time.monotonic())
         self._stir()
+        self._news.set()
 
     def acknowledge(self, through_number: int) -> None:
         """Forget stored results."""

@@ -74,7 +74,8 @@ def _make_object(
         for name, stored_value in stored[: room.take(len(stored))]:
             fields.append((name[:NAME_LENGTH], value(stored_value, levels, room)))
         not_run = _not_run(layout, stored)
-        fields += not_run[: most - len(fields)]
+        if not_run:
+            fields += not_run[: room.take(min(len(not_run), most - len(fields)))]
         return (plain.OBJECT, type_name(kind), (*fields,), total + stored_total + len(not_run))
 
     return copy_object

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -177,10 +176,10 @@ def _why_foreign(node: ast.AST) -> tuple[str, str] | None:
 
 
 def _why_hidden(name: str) -> tuple[str, str] | None:
-    plain = unicodedata.normalize("NFKC", name)
-    if plain.startswith("__") and plain.endswith("__"):
+    # The parser has made it NFKC: `__ｄict__` is `__dict__` here.
+    if name.startswith("__") and name.endswith("__"):
         return (
-            f"{brief(plain)} leads into Python's own machinery",
+            f"{brief(name)} leads into Python's own machinery",
             "Name one of the application's variables, attributes or items",
         )
     return None

@@ -4,17 +4,18 @@
 
 `bytecode` makes the instructions, so that names, arguments and caches are right for every Python;
 `units` lays them out. Nothing of the block touches what lies on the stack below it. All of it but
-its first unit (where a tracer's line event is raised) is covered by a private handler that turns a
-RecursionError, met because the stack is full, into going on at X; any other exception goes on as if
-X itself had raised it. The stubs carry no line: a debugger may not choose them as the target of a
+its first and last unit is covered by a private handler that turns a RecursionError, met because the
+stack is full, into going on at X; any other exception goes on as if X itself had raised it. The stubs carry no line: a debugger may not choose them as the target of a
 jump (SIGSEGV on 3.11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import CodeType
+from typing import TypeAlias, TypeVar
 
 from bytecode import ConcreteInstr
 
@@ -24,6 +25,9 @@ from probe_agent.rewrite.opcodes import DIALECT
 from probe_agent.rewrite.tables import Location
 from probe_agent.rewrite.units import Row, Unit
 from probe_agent.rewrite.variables import Slot, Slots, first_value
+
+_Value = TypeVar("_Value")
+_Load: TypeAlias = Callable[[_Value, int], list[Unit]]
 
 
 class Constants:
@@ -83,7 +87,9 @@ class Block:
         self.stubs: list[Unit] = []
         self._row = self._add_row(RecursionError, (), place.depth, place.before)
         self.units = self._stages(insertions)
-        self.units[0].row = place.before.row
+        # The first unit is where a tracer's line event is raised; the last one would be blamed for
+        # what X calls (`Dialect.blames_unit_before_call`). Neither can meet a full stack.
+        self.units[0].row = self.units[-1].row = place.before.row
         following = dict(zip(self.units, self.units[1:], strict=False))
         for load, back in self._returns:
             back.target = following[load]
@@ -108,35 +114,43 @@ class Block:
 
     def _call(self, callee: object, names: Sequence[str]) -> list[Unit]:
         values = [self._slots.by_name[name] for name in names]
-        return self._call_with(callee, values, self._place.depth)
+        return self._call_with(callee, values, self._place.depth, self._value)
 
     def _call_with(
-        self, callee: object, values: Sequence[tuple[Slot, ...]], depth: int
+        self, callee: object, values: Iterable[_Value], depth: int, load: _Load[_Value]
     ) -> list[Unit]:
-        """Call a constant, with one value for each group of slots, at this height of the stack."""
-        head = [
+        """Call a constant, with each value as `load` loads it, at this height of the stack."""
+        units = [
             self._constant(callee) if name == "callable" else self._unit(name)
             for name in DIALECT.call_head
         ]
-        first = depth + len(head)
-        loads = [unit for at, slots in enumerate(values) for unit in self._value(slots, first + at)]
-        return [*head, *loads, *(self._unit(name, len(values)) for name in DIALECT.call_tail)]
+        first = depth + len(units)
+        loads = [load(value, first + count) for count, value in enumerate(values)]
+        units += itertools.chain.from_iterable(loads)
+        if DIALECT.blames_unit_before_call and units[-1].row is not self._row:
+            units.append(self._unit("NOP"))
+        return units + [self._unit(name, len(loads)) for name in DIALECT.call_tail]
 
     def _value(self, slots: tuple[Slot, ...], depth: int) -> list[Unit]:
-        if len(slots) == 1 and not slots[0].is_shifting:
-            return [self._load(slots[0], depth)]
-        raw = [(Slot(slot.number, is_cell=False, is_shifting=False),) for slot in slots]
-        return self._call_with(first_value, raw, depth)
+        if len(slots) > 1 or slots[0].is_shifting:
+            return self._call_with(first_value, slots, depth, self._content)
+        return (
+            self._load("LOAD_DEREF", slots[0], depth)
+            if slots[0].is_cell
+            else self._content(slots[0], depth)
+        )
 
-    def _load(self, slot: Slot, depth: int) -> Unit:
-        """Load one slot. If it holds nothing, the unit raises NameError, and a stub pushes UNBOUND
-        instead.
-        """
+    def _content(self, slot: Slot, depth: int) -> list[Unit]:
+        """Load what is in a slot, be it a cell."""
         if not slot.is_cell and not self._place.may_be_bound >> slot.number & 1:
-            return self._constant(UNBOUND)
-        load = self._unit("LOAD_DEREF" if slot.is_cell else DIALECT.load_local, slot.number)
+            return [self._constant(UNBOUND)]
+        return self._load(DIALECT.load_local, slot, depth)
+
+    def _load(self, name: str, slot: Slot, depth: int) -> list[Unit]:
+        """Load by a unit that raises NameError if there is nothing; a stub pushes UNBOUND then."""
+        load = self._unit(name, slot.number)
         load.row = self._add_row(NameError, (UNBOUND,), depth, load)
-        return load
+        return [load]
 
     def _add_row(
         self, caught: type[Exception], pushed: tuple[object, ...], depth: int, origin: Unit

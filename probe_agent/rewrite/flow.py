@@ -16,6 +16,7 @@ from probe_agent.rewrite.opcodes import (
     JUMPS,
     NEVER_FALLS,
     RETURN_GENERATOR,
+    TAKES_ARGUMENT,
 )
 from probe_agent.rewrite.units import Row, Unit
 
@@ -103,7 +104,7 @@ def _walk_depths(units: list[Unit]) -> list[int | None]:
 def _effect(unit: Unit, *, jump: bool) -> int:
     if unit.op == RETURN_GENERATOR:
         return 1  # what the first send() brings; 3.11 and 3.12 say 0
-    return dis.stack_effect(unit.op, unit.arg if unit.op >= dis.HAVE_ARGUMENT else None, jump=jump)
+    return dis.stack_effect(unit.op, unit.arg if unit.op in TAKES_ARGUMENT else None, jump=jump)
 
 
 def _contradiction() -> Unsupported:

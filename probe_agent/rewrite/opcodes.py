@@ -25,6 +25,9 @@ class Dialect:
     forward jump that takes the value off the stack, for an exact bool. `load_local`: pushes a
     local, raises if it has none. `merges_locations`: neighbours at one location share an entry of
     the line table. `after_end_for`: what FOR_ITER's exit skips together with END_FOR, if anything.
+    `blames_unit_before_call`: an exception out of a Python function that was called inline is looked
+    up in the exception table at the code unit in front of the calling one (ceval.c: `exit_unwind`
+    takes up `frame->instr_ptr`, `exception_unwind` subtracts 1). The compiler's tables hide it.
     """
 
     call_head: tuple[str, str]
@@ -33,6 +36,7 @@ class Dialect:
     load_local: str
     merges_locations: bool
     after_end_for: str
+    blames_unit_before_call: bool
 
 
 _DIALECTS: Final = {
@@ -43,6 +47,7 @@ _DIALECTS: Final = {
         load_local="LOAD_FAST",  # raises by itself; later ones trust the compiler, and crash
         merges_locations=False,
         after_end_for="",
+        blames_unit_before_call=False,
     ),
     (3, 12): Dialect(
         call_head=("PUSH_NULL", "callable"),
@@ -51,6 +56,7 @@ _DIALECTS: Final = {
         load_local="LOAD_FAST_CHECK",
         merges_locations=True,
         after_end_for="",
+        blames_unit_before_call=False,
     ),
     (3, 13): Dialect(
         call_head=("callable", "PUSH_NULL"),
@@ -59,6 +65,7 @@ _DIALECTS: Final = {
         load_local="LOAD_FAST_CHECK",
         merges_locations=True,
         after_end_for="POP_TOP",
+        blames_unit_before_call=True,
     ),
     (3, 14): Dialect(
         call_head=("callable", "PUSH_NULL"),
@@ -67,6 +74,7 @@ _DIALECTS: Final = {
         load_local="LOAD_FAST_CHECK",
         merges_locations=True,
         after_end_for="POP_ITER",
+        blames_unit_before_call=True,
     ),
 }
 
@@ -89,6 +97,9 @@ def number(name: str) -> int:
 
 CACHE: Final = 0
 EXTENDED_ARG: Final = number("EXTENDED_ARG")
+
+# 3.13's HAVE_ARGUMENT is one too low for what it says it is.
+TAKES_ARGUMENT: Final = frozenset(getattr(dis, "hasarg", range(dis.HAVE_ARGUMENT, 256)))
 
 # Units whose argument is a distance to another unit. END_ASYNC_FOR (3.14) only names one: control
 # never goes there.
@@ -206,6 +217,16 @@ EXPRESSIONS: Final = _numbers(
     "JUMP_IF_TRUE_OR_POP",
 )
 CALL: Final = number("CALL")
+# No statement begins with one of these: they use what the units before them made.
+GOES_ON: Final = _numbers(
+    "STORE_FAST",
+    "STORE_NAME",
+    "STORE_GLOBAL",
+    "STORE_DEREF",
+    "STORE_FAST_STORE_FAST",
+    "STORE_FAST_LOAD_FAST",
+    "RETURN_VALUE",
+)
 
 
 def require_supported() -> None:

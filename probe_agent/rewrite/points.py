@@ -18,6 +18,7 @@ from probe_agent.rewrite.flow import Flow
 from probe_agent.rewrite.opcodes import (
     CALL,
     EXPRESSIONS,
+    GOES_ON,
     INSEPARABLE,
     LOAD_CONST,
     NEVER_BEFORE,
@@ -68,7 +69,23 @@ def entries(flow: Flow, line: int) -> list[Entry]:
     found = [entry for at in range(len(inside)) if inside[at] for entry in _entry(flow, inside, at)]
     if not found:
         raise _not_executable(line, executable_lines(flow))
-    return found
+    return _without_resumed(flow, found)
+
+
+def _without_resumed(flow: Flow, found: list[Entry]) -> list[Entry]:
+    """Leave out entries that can only go on with a statement that another entry has begun.
+
+    As `z = (a` for storing what the lines below it made of `a`; not `z = (` alone.
+    """
+    begun = {entry.at for entry in found if flow.units[entry.at].op not in GOES_ON}
+    past = [at == 0 for at in range(len(flow.units))]  # can be reached without passing one of those
+    changed = True
+    while changed:
+        changed = False
+        for at, is_past in enumerate(past):
+            if not is_past and any(past[p] for p in flow.predecessors(at) if p not in begun):
+                past[at] = changed = True
+    return [entry for entry in found if entry.at in begun or past[entry.at]]
 
 
 def _not_executable(line: int, lines: list[int]) -> LineNotExecutable:

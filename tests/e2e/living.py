@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import TracebackType
 
@@ -51,9 +51,14 @@ class Service:
         self.port = int(first)
 
     def get(self, path: str, connection: http.client.HTTPConnection | None = None) -> dict:
-        connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        if connection is None:
+            with closing(self.connect()) as connection:
+                return self.get(path, connection)
         connection.request("GET", path)
         return json.loads(connection.getresponse().read())
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
 
     @property
     def is_pristine(self) -> bool:
@@ -104,7 +109,7 @@ class Traffic:
         self._thread.join(WAIT_S)
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=10)
+        connection = self._service.connect()
         while not self._stop.is_set() and self.count < 100_000:
             n = self._seed + self.count % 200
             try:

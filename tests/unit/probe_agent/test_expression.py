@@ -216,12 +216,12 @@ def test_every_node_of_pythons_grammar_is_allowed_by_name_or_refused(name):
 def test_any_text_is_decided_quickly_and_without_a_crash(text):
     best = math.inf
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.thread_time()
         try:
             checked = check(text)
         except ExpressionRefused:
             checked = None
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.thread_time() - started)
     assert best < 0.02
     if checked is not None:
         compile_expression(checked)
@@ -485,6 +485,7 @@ def test_an_unbound_name_that_is_not_needed_does_no_harm():
         ("n + 1", {"n": 1 << 5000}),
         ("-n", {"n": 1 << 5000}),
         ("a == b", {"a": 1 << 2_000_000, "b": 1 << 2_000_000}),
+        ("a == b", {"a": 1 << 2_000_000, "b": 5}),
         ("a < b", {"a": "x" * 2_000_000, "b": "x" * 2_000_000}),
         ("s in t", {"s": "ab" * 5000, "t": "ab" * 50_000}),
         ("1 in l", {"l": [0] * 2000}),
@@ -499,9 +500,9 @@ def test_an_unbound_name_that_is_not_needed_does_no_harm():
     ],
 )
 def test_what_would_cost_much_is_refused_before_it_begins(text, values):
-    started = time.perf_counter()
+    started = time.thread_time()
     reason(text, **values)
-    assert time.perf_counter() - started < 0.01
+    assert time.thread_time() - started < 0.01
 
 
 def test_a_dict_of_any_size_is_read_if_all_its_keys_are_strings():
@@ -771,6 +772,17 @@ def test_no_code_of_the_application_runs(text, base):
         for _ in range(3):
             with contextlib.suppress(EvaluationError):
                 evaluated(*(known[n] for n in checked.names))
+
+
+def test_what_a_class_computes_for_every_attribute_is_not_read_behind_its_back():
+    class Proxy:
+        def __init__(self) -> None:
+            self.target = 1
+
+        def __getattribute__(self, name: str) -> object:
+            return 2
+
+    assert reason("p.target", p=Proxy()).startswith("attribute target: not run")
 
 
 def test_reading_changes_nothing_in_the_object():
