@@ -249,9 +249,12 @@ class Entry:
             live.errors += 1
             live.condition_error = error.reason
         now = perf_counter_ns()
-        live.guard_ns += now - started
-        live.guard_timed += 1
         has_samples = len(live.samples) >= _SAMPLES
+        if has_samples:
+            live.guard_ns += now - started
+            live.guard_timed += 1
+        else:  # the first ones run cold: the latest is the best guess so far
+            live.guard_ns, live.guard_timed = now - started, 1
         if outcome is False:
             live.false += 1
             if not has_samples or now - live.sampled_ns > _SAMPLE_EVERY_NS:

@@ -31,8 +31,16 @@ def _mcp(arguments: Sequence[str]) -> int:
     mcp(arguments)
 
 
+def _demo(arguments: Sequence[str]) -> int:
+    """Watch a scripted assistant find the bug in a real service, in under a minute."""
+    from mcp_server.cli.demo import demo  # noqa: PLC0415 - see the module's docstring
+
+    return demo(arguments)
+
+
 # First lines of the docstrings are what `sonde --help` shows.
 _VERBS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
+    "demo": _demo,
     "mcp": _mcp,
     "run": _run,
 }

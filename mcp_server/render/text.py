@@ -46,6 +46,9 @@ def services_text(answer: Services) -> str:
 def code_text(answer: Code) -> str:
     """Write the answer of `find_code`."""
     lines = [line for match in answer.matches for line in _match_lines(match)]
+    # The files' sums come last, each once: an outline has many matches of one file.
+    sums = {match.file: match.source_sha256 for match in answer.matches if match.source_sha256}
+    lines += [f"Source SHA-256 of {word(file)}: {word(digest)}" for file, digest in sums.items()]
     return _joined(lines or ["Nothing was found."], answer.more, answer.left_out, answer.next_call)
 
 

@@ -52,7 +52,7 @@ def make_items(limits: CaptureLimits, value: Copy) -> CopyItems:
 def make_containers(limits: CaptureLimits, value: Copy) -> dict[int, Copy]:
     """Make the copiers of builtin containers, by the id of the type."""
     items = make_items(limits, value)
-    most, most_length = limits.items, limits.length
+    most = limits.items
     head = slice(0, most)
 
     def copy_list(of: Any, levels: int, room: Room) -> Plain:
@@ -74,24 +74,19 @@ def make_containers(limits: CaptureLimits, value: Copy) -> dict[int, Copy]:
 
     def copy_dict(of: Any, levels: int, room: Room) -> Plain:
         kind = type(of)
+        total = dict.__len__(of)
+        # A pair is two nodes.
+        count = min(total, most, room.nodes // 2)
+        room.nodes -= 2 * count
         # An OrderedDict's own order costs lookups, and so `__eq__` of keys; `dict.items` has the
         # order of insertion.
         view: Any = OrderedDict if kind is OrderedDict and has_plain_keys(of) else dict
-        # A pair is two nodes.
-        pairs = copy_first(view.items, of, room.take(2 * min(most, dict.__len__(of))) // 2)
+        pairs = copy_first(view.items, of, count)
         if pairs is None:
             return CHANGED
-        copied = tuple(
-            [
-                (
-                    k if type(k) is str and len(k) <= most_length else value(k, levels, room),
-                    value(v, levels, room),
-                )
-                for k, v in pairs
-            ]
-        )
-        name = type_name(kind) if id(kind) in DICT_IDS else "dict"
-        return (plain.MAPPING, name, copied, dict.__len__(of))
+        copied = tuple([(value(k, levels, room), value(v, levels, room)) for k, v in pairs])
+        name = type_name(kind) if kind is not dict and id(kind) in DICT_IDS else "dict"
+        return (plain.MAPPING, name, copied, total)
 
     return {
         id(list): copy_list,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import EnumType
 from typing import Any, Final
 
 from probe_agent import plain
@@ -12,14 +11,18 @@ from probe_agent.capture.containers import make_items
 from probe_agent.capture.limits import CaptureLimits
 from probe_agent.capture.room import NAME_LENGTH, Copy, Room, cut_int, cut_text
 from probe_agent.plain import Plain
-from probe_agent.reading import EvaluationError, Layout, make_attribute, make_layouts, read_fields
-from probe_agent.reading.kinds import FLAGS_OF, is_subtype, type_name
+from probe_agent.reading import (
+    EvaluationError,
+    Layout,
+    Nature,
+    make_attribute,
+    make_layouts,
+    read_fields,
+)
+from probe_agent.reading.kinds import type_name
 
 Field = tuple[str, Plain]
 
-# Bits of `tp_flags` (CPython Include/object.h).
-_EXCEPTION_SUBCLASS: Final = 1 << 30
-_TYPE_SUBCLASS: Final = 1 << 31
 _EXCEPTION_ARGS: Final = BaseException.__dict__["args"].__get__
 
 
@@ -31,17 +34,16 @@ def make_instances(limits: CaptureLimits, value: Copy, containers: dict[int, Cop
     copy_object = _make_object(limits, value, containers)
 
     def copy(of: Any, levels: int, room: Room) -> Plain:
-        kind = type(of)
-        flags = FLAGS_OF(kind)
-        if flags & _TYPE_SUBCLASS:
+        layout = layout_of(type(of))
+        if layout.nature is Nature.OBJECT:
+            return copy_object(of, layout, levels, room)
+        if layout.nature is Nature.CLASS:
             return (plain.VERBATIM, "type", f"<class {type_name(of)}>")
-        if flags & _EXCEPTION_SUBCLASS:
-            arguments = _EXCEPTION_ARGS(of)
-            copied = items(arguments[: limits.items], levels, room)
-            return (plain.EXCEPTION, type_name(kind), copied, len(arguments))
-        if is_subtype(EnumType, type(kind)):
+        if layout.nature is Nature.ENUM_MEMBER:
             return _enum_member(of, member_name)
-        return copy_object(of, layout_of(kind), levels, room)
+        arguments = _EXCEPTION_ARGS(of)
+        copied = items(arguments[: limits.items], levels, room)
+        return (plain.EXCEPTION, type_name(type(of)), copied, len(arguments))
 
     return copy
 
@@ -71,12 +73,14 @@ def _make_object(
         if not (fields or layout.has_dict or layout.slots):
             return (plain.VERBATIM, type_name(kind), f"<{type_name(kind)}>")
         stored, stored_total = read_fields(of, layout, most - len(fields))
-        for name, stored_value in stored[: room.take(len(stored))]:
-            fields.append((name[:NAME_LENGTH], value(stored_value, levels, room)))
-        not_run = _not_run(layout, stored)
-        if not_run:
+        taken = stored[: room.take(len(stored))]
+        fields += [(n[:NAME_LENGTH], value(v, levels, room)) for n, v in taken]
+        total += stored_total
+        if layout.properties:
+            not_run = _not_run(layout, stored)
             fields += not_run[: room.take(min(len(not_run), most - len(fields)))]
-        return (plain.OBJECT, type_name(kind), (*fields,), total + stored_total + len(not_run))
+            total += len(not_run)
+        return (plain.OBJECT, type_name(kind), (*fields,), total)
 
     return copy_object
 
@@ -120,7 +124,5 @@ def _enum_member(of: object, member_name: Any) -> Plain:
 
 def _not_run(layout: Layout, stored: list[tuple[str, object]]) -> list[tuple[str, Plain]]:
     """Mark the class's properties; a cached one that has run already is among the fields."""
-    if not layout.properties:
-        return []
     names = {name for name, _ in stored}
     return [(n[:NAME_LENGTH], mark) for n, mark in layout.properties if n not in names]

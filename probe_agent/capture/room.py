@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final
 
 from probe_agent import plain
 from probe_agent.literal import MOST_BITS, hexadecimal_head
 from probe_agent.plain import Plain
-from probe_agent.reading.kinds import first_items
 
 CYCLE: Final = (plain.MARK, "<cycle>")
 DEEPER: Final = (plain.MARK, "<deeper>")
@@ -59,7 +59,7 @@ def copy_first(view: Callable[[Any], Iterable[Any]], of: Any, most: int) -> tupl
     """
     for _ in range(2):
         try:
-            return first_items(view(of), most)
+            return tuple(islice(view(of), most))
         except RuntimeError as error:
             if type(error) is not RuntimeError:
                 raise

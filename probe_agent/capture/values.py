@@ -8,7 +8,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from probe_agent.capture.builtins import VERBATIM
 from probe_agent.capture.containers import SIZELESS_IDS, make_containers
@@ -16,6 +16,9 @@ from probe_agent.capture.instances import make_instances
 from probe_agent.capture.limits import CaptureLimits
 from probe_agent.capture.room import CYCLE, DEEPER, Copy, Room, cut_int, cut_text
 from probe_agent.plain import Plain
+
+# Compared with in one step; most ints are.
+_SMALL: Final = (1 << 30) - 1
 
 
 def make_capture(limits: CaptureLimits) -> Callable[[object], Plain]:
@@ -42,31 +45,25 @@ def _make_value(limits: CaptureLimits) -> Copy:
     def value(of: Any, levels: int, room: Room) -> Plain:
         kind = type(of)
         if kind is str or kind is bytes:
-            return cut_text(of, len(of), most_length)
+            return of if len(of) <= most_length else cut_text(of, len(of), most_length)
         if kind is int:
-            return cut_int(of)
+            return of if -_SMALL < of < _SMALL else cut_int(of)
         if id(kind) in SIZELESS_IDS:
-            atom: Plain = of
-            return atom
-        copy = containers.get(id(kind))
-        if copy is None:
-            verbatim = VERBATIM.get(id(kind))
-            if verbatim is not None:
-                return verbatim(of)
-            copy = instance
-        return opened(of, copy, levels, room)
-
-    def opened(of: object, copy: Copy, levels: int, room: Room) -> Plain:
+            return of
+        verbatim = verbatim_of(id(kind))
+        if verbatim is not None:
+            return verbatim(of)
         if levels == 0:
             return DEEPER
         path = room.path
         if id(of) in path:
             return CYCLE
         path.append(id(of))
-        copied = copy(of, levels - 1, room)
+        copied = container_of(id(kind), instance)(of, levels - 1, room)
         path.pop()
         return copied
 
     containers = make_containers(limits, value)
     instance = make_instances(limits, value, containers)
+    container_of, verbatim_of = containers.get, VERBATIM.get
     return value

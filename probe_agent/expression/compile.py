@@ -226,14 +226,13 @@ class _Writer:
             return self._with_constant(left, symbol, right, slow, right.constant)
         if left.constant in _BARE_TESTS:
             return self._with_constant(left, symbol, right, slow, left.constant)
-        if right.bare is None or right.constant is not None or left.constant is not None:
+        if left.constant is not None or right.constant is not None:
             return f"{slow}({left.text}, {right.text})"
-        first, name = self._first_use(left)
-        test = (
-            f"type({first}) is int and type({right.bare}) is int and {-_SMALL} < {name} < {_SMALL}"
-        )
-        text = left.text if left.bare else name
-        return f"({name} {symbol} {right.bare} if {test} else {slow}({text}, {right.text}))"
+        (first, one), (second, other) = self._first_use(left), self._first_use(right)
+        # Both are computed, in order, before anything is compared.
+        test = f"type({first}) is type({second}) is int and {-_SMALL} < {one} < {_SMALL}"
+        texts = (left.text if left.bare else one, right.text if right.bare else other)
+        return f"({one} {symbol} {other} if {test} else {slow}({', '.join(texts)}))"
 
     def _with_constant(
         self, left: _Piece, symbol: str, right: _Piece, slow: str, constant: type

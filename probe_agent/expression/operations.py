@@ -55,6 +55,8 @@ def make_comparison(symbol: str) -> Callable[[Any, Any], bool]:
     is_equality = symbol in ("==", "!=")
 
     def comparison(left: Any, right: Any) -> bool:
+        if type(left) is str and type(right) is str and len(left) <= MOST_CHARACTERS:
+            return bool(compare(left, right))
         left_id, right_id = id(type(left)), id(type(right))
         if not (
             (is_small(left) if left_id in ATOM_IDS else _left_over(left) >= 0)

@@ -6,7 +6,7 @@ slots and exact builtins; it writes nothing, and keeps no reference to what it r
 
 from probe_agent.reading.attributes import read_attribute
 from probe_agent.reading.errors import EvaluationError, NotRun
-from probe_agent.reading.fields import Layout, make_layouts, read_fields
+from probe_agent.reading.fields import Layout, Nature, make_layouts, read_fields
 from probe_agent.reading.items import read_item, read_slice
 from probe_agent.reading.kinds import type_name
 from probe_agent.reading.readers import make_attribute, make_item, make_testable
@@ -14,6 +14,7 @@ from probe_agent.reading.readers import make_attribute, make_item, make_testable
 __all__ = [
     "EvaluationError",
     "Layout",
+    "Nature",
     "NotRun",
     "make_attribute",
     "make_item",

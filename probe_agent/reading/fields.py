@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dis import opmap
+from enum import Enum, EnumType
 from functools import cached_property
 from gc import get_referents
 from time import monotonic
@@ -31,10 +32,12 @@ from probe_agent.reading.attributes import (
 from probe_agent.reading.kinds import (
     CLASS_DICT_OF,
     DICT_SUBCLASS,
+    EXCEPTION_SUBCLASS,
     FLAGS_OF,
     HEAP_TYPE,
     MOST_KEYS,
     MRO_OF,
+    TYPE_SUBCLASS,
     are_class_dicts_plain,
     find_in_class,
     first_items,
@@ -60,6 +63,15 @@ _PROPERTY_IDS: Final = frozenset(map(id, (property, cached_property)))
 Getter = Callable[[object, str], Any]
 
 
+class Nature(Enum):
+    """What the instances of a class are."""
+
+    OBJECT = "object"
+    CLASS = "class"
+    ENUM_MEMBER = "enum member"
+    EXCEPTION = "exception"
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the instances of one class keep their fields.
@@ -77,6 +89,7 @@ class Layout:
     properties: tuple[tuple[str, Plain], ...]
     tuple_fields: tuple[str, ...]
     builtin: type | None
+    nature: Nature
     get: Getter
     has_dict: bool
     is_plain: bool
@@ -158,7 +171,9 @@ def _inline_fields(of: object, layout: Layout) -> list[tuple[str, object]] | Non
 def _describe(kind: type) -> Layout:
     if not are_class_dicts_plain(kind):
         return Layout(
-            weakref.ref(kind), (), (), (), (), None, get_attribute, has_dict=False, is_plain=False
+            *(weakref.ref(kind), (), (), (), (), None, _nature(kind), get_attribute),
+            has_dict=False,
+            is_plain=False,
         )
     has_dict = has_readable_dict(kind)
     is_plain = is_plain_layout(kind)
@@ -172,10 +187,19 @@ def _describe(kind: type) -> Layout:
         properties=tuple((n, (MARK, f"<property {n}: not run>")) for n in properties),
         tuple_fields=_tuple_fields(kind),
         builtin=next((b for b in _BUILTINS if is_subtype(b, kind)), None),
+        nature=_nature(kind),
         get=getter_of(kind),
         has_dict=has_dict,
         is_plain=is_plain,
     )
+
+
+def _nature(kind: type) -> Nature:
+    if FLAGS_OF(kind) & TYPE_SUBCLASS:
+        return Nature.CLASS
+    if FLAGS_OF(kind) & EXCEPTION_SUBCLASS:
+        return Nature.EXCEPTION
+    return Nature.ENUM_MEMBER if is_subtype(EnumType, type(kind)) else Nature.OBJECT
 
 
 def _tuple_fields(kind: type) -> tuple[str, ...]:
@@ -192,7 +216,7 @@ def _slots_and_properties(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]
     for base in reversed(MRO_OF(kind)):
         if not FLAGS_OF(base) & HEAP_TYPE:
             continue
-        for name, found in CLASS_DICT_OF(base).items():
+        for name, found in first_items(CLASS_DICT_OF(base).items(), MOST_KEYS):
             if type(found) is MemberDescriptorType and find_in_class(kind, name) is found:
                 if runs_nothing(kind, found):
                     slots.append(name)

@@ -32,6 +32,8 @@ is_subtype: Final[Callable[[type, type], bool]] = type.__subclasscheck__
 HEAP_TYPE: Final = 1 << 9
 MANAGED_DICT: Final = 1 << 4
 DICT_SUBCLASS: Final = 1 << 29
+EXCEPTION_SUBCLASS: Final = 1 << 30
+TYPE_SUBCLASS: Final = 1 << 31
 
 STR_ID: Final = id(str)
 ATOM_IDS: Final = frozenset(map(id, ATOMS))
