@@ -6,7 +6,6 @@ its default.
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from mcp_server.errors import ConfigurationError
+from probe_agent import __version__
 from probe_agent.config import sonde_home
 
 
@@ -72,7 +72,7 @@ def config_from_environment(environ: Mapping[str, str] | None = None) -> ServerC
     given = os.environ if environ is None else environ  # noqa: TID251
     return ServerConfig(
         home=sonde_home(given),
-        version=importlib.metadata.version("sonde"),
+        version=__version__,
         lease_s=_lease(given.get("SONDE_LEASE_SECONDS", "")),
     )
 

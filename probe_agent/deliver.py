@@ -138,9 +138,7 @@ class Delivery:
 
 def redact_reading(live: LiveProbe, reading: Reading, plain: Plain) -> Plain:
     """Hide what must not leave the process in the value of one expression."""
-    if live.redactor.is_sensitive_expression(reading.checked.words):
-        return live.redactor.hide(plain)
-    return live.redactor.redact(reading.name, plain)
+    return live.redactor.redact(reading.name, plain, words=reading.checked.words)
 
 
 def to_value(name: str, plain: Plain) -> Value:

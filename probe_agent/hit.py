@@ -28,7 +28,6 @@ from probe_agent.capture import (
     task_name,
     thread_name,
 )
-from probe_agent.errors import ExpressionRefused
 from probe_agent.expression import (
     Checked,
     CheckedTemplate,
@@ -38,6 +37,7 @@ from probe_agent.expression import (
     compile_condition,
     compile_expression,
 )
+from probe_agent.expression.condition import check_condition
 from probe_agent.limits import HitRate
 from probe_agent.plain import MARK, UNBOUND, Plain
 from probe_agent.probe import Counts, Kind, Probe
@@ -145,13 +145,7 @@ class LiveProbe:
     def _condition(self) -> Reading | None:
         if not self.probe.condition:
             return None
-        checked = check(self.probe.condition)
-        if self.redactor.is_sensitive_expression(checked.words):
-            raise ExpressionRefused(
-                "Cannot use this condition",
-                "it looks at a name whose values are kept secret (password, token, key, ...)",
-                "Ask about another value, for example whether it is None, where the code tests it",
-            )
+        checked = check_condition(self.probe.condition)
         return Reading("condition", checked.names, compile_condition(checked), checked)
 
     def _captures(self) -> tuple[Reading, ...]:

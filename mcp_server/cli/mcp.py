@@ -14,7 +14,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CLOSING_S: Final = 1.0
+_OPENING_S: Final = 8.0  # half a second where the machine has nothing else to do
 _LONGEST_SOCKET_PATH: Final = 107
 _FAILED: Final = 1
 
@@ -69,17 +71,24 @@ def _prepare_home() -> None:
 
 
 def _make_server(home: Path) -> tuple[MCPServer[Any], LateHub]:
-    """Import the SDK and build the server on it, with no collection of garbage in between: there is
-    none, and looking for it takes a fifth of the time.
-    """
+    """Import the SDK and build the server on it."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="sonde: %(message)s")
-    gc.disable()
-    try:
+    with _no_collection():
         from mcp_server.tools import LateHub, make_server  # noqa: PLC0415 - most of the start
 
         late_hub = LateHub(_open_hub, _complain)
         version = importlib.metadata.version("sonde")
         return make_server(late_hub, version=version, home=str(home)), late_hub
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Import with no collection of garbage: there is none yet, and looking for it takes a fifth of
+    the time.
+    """
+    gc.disable()
+    try:
+        yield
     finally:
         gc.freeze()
         gc.enable()
@@ -96,7 +105,8 @@ async def _open_hub() -> Hub:
 
 
 def _import_hub() -> type[Hub]:
-    from mcp_server.hub import Hub  # noqa: PLC0415 - the database, gRPC, the log: 0.5 s
+    with _no_collection():
+        from mcp_server.hub import Hub  # noqa: PLC0415 - the database, gRPC, the log: 0.5 s
 
     return Hub
 
@@ -115,7 +125,8 @@ async def _live(server: MCPServer[Any], late_hub: LateHub, launcher: Launcher) -
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not late_hub.has_begun and not signalled.done():
         # Nobody said a word, e.g. `sonde mcp </dev/null`: who tries it learns what is wrong.
-        await _open_in_time(late_hub)
+        ends = {asyncio.create_task(_open_in_time(late_hub)), signalled}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     await _close_in_time(late_hub)
     status = signalled.result() if signalled.done() else 0
     if serving.done() and serving.exception() is not None:
@@ -147,7 +158,7 @@ def _on_signals() -> asyncio.Future[int]:
 
 async def _open_in_time(late_hub: LateHub) -> None:
     try:
-        async with asyncio.timeout(2 * _CLOSING_S):
+        async with asyncio.timeout(_OPENING_S):
             await late_hub.get()
     except (SondeError, TimeoutError):
         pass  # told on stderr

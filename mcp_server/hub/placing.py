@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from mcp_server.model import Answer, Owner, PlaceRequest, ProbeView, StoredProbe
 from mcp_server.reconcile import is_wanted
 from mcp_server.store import Evidence, ProbeFacts, StatusRow, Store, now_ms, to_time
 from probe_agent.expression import check, check_template
+from probe_agent.expression.condition import check_condition
 from probe_agent.probe import Kind, Location, Problem, State, Status
 
 T = TypeVar("T")
@@ -50,12 +50,9 @@ async def place(
     if request.dry_run:
         return _rehearse(probe, chosen)
     await store.probes.place(probe, chosen, _details(request, probe))
-    try:
-        return await _watch(config, store, probe, request.wait_seconds, progress)
-    except asyncio.CancelledError:
-        # Nobody learns its id any more: it would only stand in the way until its time has passed.
-        await asyncio.shield(store.probes.remove(owner, (probe.probe_id,)))
-        raise
+    # Cancelled while it waits, the probe stays until its time or its session ends: `list_probes`
+    # finds it again.
+    return await _watch(config, store, probe, request.wait_seconds, progress)
 
 
 def _check(request: PlaceRequest) -> None:
@@ -71,7 +68,7 @@ def _check(request: PlaceRequest) -> None:
             "Give message to place_dynamic_log only",
         )
     if request.condition is not None:
-        check(request.condition)
+        check_condition(request.condition)
     for capture in request.captures:
         check(capture.expression)
     if request.message is not None:

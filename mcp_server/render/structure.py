@@ -49,7 +49,7 @@ def output_schema(answer: type) -> dict[str, JSON]:
 
 def _write(value: object) -> JSON:
     if isinstance(value, str):
-        return value
+        return escape(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, datetime):

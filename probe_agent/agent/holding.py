@@ -208,6 +208,7 @@ class Holding:
             self._refuse(held, State.FAILED, error)
 
     def _arm(self, held: _Held, live: LiveProbe, location: Location) -> None:
+        self._rewriter.sweep()  # what is left of probes before would look like users of the code
         chains = self._program.chains(location)
         for chain in chains:
             insertion = _insertion(live, chain[-1], location.line)
@@ -233,9 +234,7 @@ class Holding:
     def _watch_imports(self) -> None:
         """Watch imports exactly while a probe is pending."""
         self._pending = tuple(
-            h.live
-            for h in self._held.values()
-            if h.is_waiting and h.live is not None
+            h.live for h in self._held.values() if h.is_waiting and h.live is not None
         )
         if bool(self._pending) is not self._is_watching:
             self._is_watching = not self._is_watching

@@ -37,6 +37,8 @@ NEWEST_PYTHON: Final = (3, 14)
 _REPORT_RESULTS: Final = 200
 # Counts that changed are reported this often; results at once.
 _STATUS_S: Final = 0.25
+# They write every header and frame of our stream at DEBUG, into the application's log.
+_TALKATIVE: Final = ("grpclib", "hpack")
 # How long a process that ends waits for its last results to be taken.
 _FAREWELL_S: Final = 0.3
 
@@ -66,6 +68,9 @@ class Agent:
         self._reported_s = 0.0
         self._is_connected = False
         self.is_dormant = False
+        # Where the application has set a level itself, it stays.
+        loggers = map(logging.getLogger, _TALKATIVE)
+        self._quietened = tuple(log for log in loggers if log.level == logging.NOTSET)
 
     @property
     def instance(self) -> str:
@@ -76,6 +81,8 @@ class Agent:
 
     def start(self) -> None:
         """Begin to look for the hub."""
+        for logger in self._quietened:
+            logger.setLevel(logging.WARNING)
         self._background.begin(self._live())
 
     def stop(self) -> None:
@@ -85,6 +92,8 @@ class Agent:
         self.is_dormant = True
         self._background.end(self._leave, 2 * _FAREWELL_S)
         self._holding.restore_all()
+        for logger in self._quietened:
+            logger.setLevel(logging.NOTSET)
 
     def before_fork(self) -> None:
         """Come to rest: the child must not inherit a step half done, nor a second thread."""

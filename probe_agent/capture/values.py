@@ -45,11 +45,13 @@ def _make_value(limits: CaptureLimits) -> Copy:
     def value(of: Any, levels: int, room: Room) -> Plain:
         kind = type(of)
         if kind is str or kind is bytes:
-            return of if len(of) <= most_length else cut_text(of, len(of), most_length)
+            return cut_text(of, len(of), most_length)
         if kind is int:
-            return of if -_SMALL < of < _SMALL else cut_int(of)
+            small: int = of
+            return small if -_SMALL < small < _SMALL else cut_int(small)
         if id(kind) in SIZELESS_IDS:
-            return of
+            atom: Plain = of
+            return atom
         verbatim = verbatim_of(id(kind))
         if verbatim is not None:
             return verbatim(of)

@@ -16,6 +16,7 @@ from typing import Final
 from probe_agent.errors import ExpressionRefused
 from probe_agent.expression.scanner import DEEPEST, SIMPLER, refusal, refuse_unreadable, scan
 from probe_agent.literal import brief
+from probe_agent.syntax import parse_expression
 
 # Each costs some 5 us to check; nothing that a person or a model writes has a tenth of it.
 _MOST_NODES: Final = 1_000
@@ -149,7 +150,7 @@ def parse(text: str) -> ast.expr:
 
 def _parse_python(text: str) -> ast.expr:
     try:
-        return ast.parse(text, "<expression>", "eval").body
+        return parse_expression(text)
     except SyntaxError as error:
         at = _Places(text).at(error.lineno or 1, 0) + max(0, (error.offset or 1) - 1)
         why = f"Python does not read it: {error.msg}"

@@ -1,12 +1,15 @@
 """The block that is inserted: for each probe a guard stage and a hit stage, and stubs out of line.
 
-    [guard: callable, values, CALL; is True? else to the next]  [hit: callable, values, CALL]  ...  X
+    [guard: callable, values, CALL; is True? else next]  [hit: callable, values, CALL; POP_TOP]  X
 
 `bytecode` makes the instructions, so that names, arguments and caches are right for every Python;
 `units` lays them out. Nothing of the block touches what lies on the stack below it. All of it but
 its first and last unit is covered by a private handler that turns a RecursionError, met because the
-stack is full, into going on at X; any other exception goes on as if X itself had raised it. The stubs carry no line: a debugger may not choose them as the target of a
-jump (SIGSEGV on 3.11).
+stack is full, into going on at X; any other exception goes on as if X itself had raised it. A
+variable that may have no value is loaded by a unit that raises NameError then, which has a stub of
+its own. The stubs carry no line: a debugger may not choose them as the target of a jump (SIGSEGV on
+3.11). The price: a tracer that is active while such a variable is met sees an `exception` event and
+the line a second time.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Who still runs or holds a code object.
 
-How sure the numbers are. Frames on the threads' stacks: exact at that moment. Suspended or
-unstarted generators, coroutines and async generators: exact in a heap of up to about a million
-objects; in a larger one, where looking at every object would stop the application for longer than
-we may, an upper bound from the code object's reference count. Suspended greenlets are not seen. All
-threads but the calling one are counted.
+How sure the numbers are. Frames on the threads' stacks: exact at that moment. Suspended or unstarted
+generators, coroutines and async generators: exact in a heap of up to about a million objects; in a
+larger one, where looking at every object would stop the application for longer than we may, an upper
+bound from the code object's reference count, too high by one for each holder that we do not know
+(the code around it, a caller's chain). Suspended greenlets are not seen. All threads but the calling
+one are counted.
 """
 
 from __future__ import annotations
@@ -60,6 +61,14 @@ def frames_of(codes: Collection[CodeType], known_references: int) -> int:
         return running + sum(1 for code in codes for _ in _suspended(code))
     references = sum(_references(code) for code in codes) - known_references - running
     return running + max(0, references) // _REFERENCES_PER_FRAME
+
+
+def is_held_by_more_than_frames(code: CodeType) -> bool:
+    """True if somebody refers to a code object beside the running frames and the caller's list.
+
+    False only if each reference is accounted for; a generator or a function makes it true.
+    """
+    return _references(code) > _running([code])
 
 
 def _running(codes: Collection[CodeType]) -> int:

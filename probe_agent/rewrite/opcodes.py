@@ -25,9 +25,10 @@ class Dialect:
     forward jump that takes the value off the stack, for an exact bool. `load_local`: pushes a
     local, raises if it has none. `merges_locations`: neighbours at one location share an entry of
     the line table. `after_end_for`: what FOR_ITER's exit skips together with END_FOR, if anything.
-    `blames_unit_before_call`: an exception out of a Python function that was called inline is looked
-    up in the exception table at the code unit in front of the calling one (ceval.c: `exit_unwind`
-    takes up `frame->instr_ptr`, `exception_unwind` subtracts 1). The compiler's tables hide it.
+    `blames_unit_before_call`: an exception out of a Python function that was called inline is
+    looked up in the exception table at the code unit in front of the calling one (ceval.c:
+    `exit_unwind` goes on at `frame->instr_ptr`, `exception_unwind` subtracts 1). In the compiler's
+    own tables it makes no difference.
     """
 
     call_head: tuple[str, str]
@@ -134,9 +135,8 @@ REDIRECTABLE: Final = JUMPS - _numbers("SEND")
 
 # Nothing may be inserted in front of these. END_FOR: FOR_ITER's exit skips it unseen (3.12+).
 # END_ASYNC_FOR, END_SEND, CLEANUP_THROW, SEND: generators find their way by their neighbours
-# (_PyGen_yf, gen_throw). RESUME: belongs to the yield before it. PRECALL: reads the hidden register
-# that KW_NAMES set (3.11). NOT_TAKEN: belongs to the jump before it (3.14). PUSH_EXC_INFO: the
-# exception is not yet recorded.
+# (_PyGen_yf, gen_throw). RESUME: belongs to the yield before it. NOT_TAKEN: belongs to the jump
+# before it (3.14). PUSH_EXC_INFO: the exception is not yet recorded. The rest: the prologue.
 NEVER_BEFORE: Final = _numbers(
     "RESUME",
     "SEND",
@@ -144,7 +144,6 @@ NEVER_BEFORE: Final = _numbers(
     "END_FOR",
     "END_ASYNC_FOR",
     "CLEANUP_THROW",
-    "PRECALL",
     "NOT_TAKEN",
     "PUSH_EXC_INFO",
     "RETURN_GENERATOR",
@@ -158,7 +157,8 @@ INSEPARABLE: Final = frozenset(
     (number(first), number(second))
     for first, second in (
         ("END_FOR", DIALECT.after_end_for),
-        ("KW_NAMES", "CALL"),  # 3.12: hidden register, as PRECALL
+        ("KW_NAMES", "PRECALL"),  # 3.11: a hidden register is between them
+        ("KW_NAMES", "CALL"),  # 3.12: same
         ("PRECALL", "CALL"),
         ("SEND", "YIELD_VALUE"),
         ("RESUME", "JUMP_BACKWARD_NO_INTERRUPT"),  # the loop of await and yield from

@@ -12,7 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 
-from probe_agent.rewrite.census import frames_of, functions_holding
+from probe_agent.rewrite.census import (
+    frames_of,
+    functions_holding,
+    is_held_by_more_than_frames,
+)
 from probe_agent.rewrite.insertion import Insertion, Reach
 from probe_agent.rewrite.tree import (
     Chain,
@@ -111,9 +115,14 @@ class Rewriter:
         Returns: how many such code objects somebody still holds: frames that began before, mostly.
         0: nothing is left.
         """
-        stale = list(self._stale())
+        self._prune()
+        alive = list(self._stale())
+        # Most removals end here: what is left is run by frames, and no function has it.
+        held = [is_held_by_more_than_frames(alive[at]) for at in range(len(alive))]
+        stale = [code for code, more in zip(alive, held, strict=True) if more]
         if not stale:
-            return 0
+            return len(alive)
+        del alive
         wanted = {
             id(v.original): self._current.get(id(v.original), (v.original, v.original))
             for code in stale
@@ -162,9 +171,10 @@ class Rewriter:
 
         Returns: the functions that were looked at.
         """
+        # Before the new ones are known, so that nobody looks for functions with code just made.
+        in_use = [code for original, _ in fresh.values() for code in self._in_use(original)]
         for original, new in fresh.values():
             self._note(original, new)
-        in_use = [code for original, _ in fresh.values() for code in self._in_use(original)]
         found = {id(f): f for f in (*self._remembered(), *self._functions_using(tuple(in_use)))}
         self._exchange(found.values(), fresh)
         return list(found.values())
@@ -184,8 +194,8 @@ class Rewriter:
                 _, new = wanted.get(id(self.original(old)), (old, old))
                 if new is not old:
                     self._functions[id(function)] = weakref.ref(function)
-                    changed.append((function, old))
                     function.__code__ = new
+                    changed.append((function, old))
         except BaseException:
             for function, old in reversed(changed):
                 function.__code__ = old
@@ -197,9 +207,14 @@ class Rewriter:
         self._placements = placements
         current = {**self._current, **fresh}
         self._current = {key: pair for key, pair in current.items() if pair[0] is not pair[1]}
-        for table in (self._variants, self._functions):
-            for key in [k for k, v in table.items() if _is_gone(v)]:
-                del table[key]
+        self._prune()
+
+    def _prune(self) -> None:
+        """Forget what is gone: an entry for it would hold its original, and look like a user."""
+        for key in [k for k, v in list(self._variants.items()) if v.code() is None]:
+            self._variants.pop(key, None)
+        for key in [k for k, f in list(self._functions.items()) if f() is None]:
+            self._functions.pop(key, None)
 
     def _note(self, original: CodeType, code: CodeType) -> None:
         if code is not original:
@@ -227,16 +242,12 @@ class Rewriter:
         return [function for reference in references if (function := reference()) is not None]
 
     def _known_references(self, codes: Collection[CodeType]) -> int:
-        """Count what refers to code objects and is no frame: our tables, the functions that we know
-        of, the code around each, and the chain that we were given.
+        """Count what surely refers to code objects and is no frame: our tables, and the functions
+        that we know of.
         """
         wanted = {id(code) for code in codes}
         held = [inner for chain, _ in self._placements for inner in chain]
         held += [variant.original for variant in self._variants.values()]
         held += [inner for pair in self._current.values() for inner in pair]
         held += [function.__code__ for function in self._remembered()]
-        return sum(id(code) in wanted for code in held) + 2 * len(codes)
-
-
-def _is_gone(entry: _Variant | weakref.ref[FunctionType]) -> bool:
-    return (entry.code if isinstance(entry, _Variant) else entry)() is None
+        return sum(id(code) in wanted for code in held)

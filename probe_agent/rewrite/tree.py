@@ -82,15 +82,20 @@ def innermost_first(chains: Sequence[Chain]) -> list[CodeType]:
         for outer, nested in pairwise((*chain, None)):
             inner.setdefault(id(outer), []).extend([] if nested is None else [nested])
 
-    def visit(code: CodeType) -> None:
-        if id(code) not in ordered:
-            for nested in inner[id(code)]:
-                visit(nested)
-            ordered[id(code)] = code
-
     for chain in chains:
-        visit(chain[0])
+        _visit(chain[0], inner, ordered)
     return list(ordered.values())
+
+
+def _visit(
+    code: CodeType, inner: Mapping[int, list[CodeType]], ordered: dict[int, CodeType]
+) -> None:
+    # Not a function inside of the caller: it would refer to itself, and keep the code objects
+    # alive until the next garbage collection, where they look like somebody's.
+    if id(code) not in ordered:
+        for nested in inner[id(code)]:
+            _visit(nested, inner, ordered)
+        ordered[id(code)] = code
 
 
 def related(chains: Iterable[Chain], known: Iterable[Chain]) -> list[Chain]:

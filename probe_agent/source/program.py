@@ -51,9 +51,13 @@ class _Note:
     is_held: bool
     users: int
 
-    def explains(self, found: Sequence[FunctionType]) -> bool:
-        """True if nothing but these functions can use the code object."""
-        return not self.is_held and self.users == sum(f.__code__ is self.code() for f in found)
+    def explains(self, found: Sequence[FunctionType], original_of: OriginalOf) -> bool:
+        """True if nothing but these functions, and closures made since, can use the code object or
+        what was rewritten from it.
+        """
+        code = self.code()
+        users = sum(original_of(f.__code__) is code for f in found)
+        return not self.is_held and self.users <= users
 
 
 class Program:
@@ -118,8 +122,8 @@ class Program:
         names = frozenset(code.co_filename for code in codes)
         names |= {os.path.realpath(name) for name in names}
         found = find_functions(names, lambda code: id(code) in ids, everywhere=False)
-        notes = [self._noted(code) for code in codes]
-        if not all(note and note.explains(found) for note in notes):
+        notes = [self._noted(self._original_of(code)) for code in codes]
+        if not all(note and note.explains(found, self._original_of) for note in notes):
             found = find_functions(names, lambda code: id(code) in ids, everywhere=True)
         for code, note in zip(codes, notes, strict=True):
             is_found = any(f.__code__ is code for f in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -256,6 +257,19 @@ def test_stopping_puts_every_original_back_and_says_goodbye(hub, load, line_of):
 def test_the_agents_thread_does_not_show(agent):
     agent.wait_for(lambda heard: heard, "hello")
     assert threading.active_count() == len(threading.enumerate()) == 2  # ours is the small hub's
+
+
+def test_an_application_that_logs_everything_does_not_log_our_stream(hub, caplog):
+    with caplog.at_level(logging.DEBUG):
+        probe_agent.start("trades", hub=hub.address)
+        hub.wait_for(
+            lambda heard: any(m.WhichOneof("message") == "report" for m in heard), "report"
+        )
+        probe_agent.stop()
+    ours = [r for r in caplog.records if r.name.startswith(("hpack", "grpclib", "h2"))]
+    # The small hub lives in this process too, and speaks through the same libraries.
+    assert not ours
+    assert logging.getLogger("hpack").level == logging.NOTSET
 
 
 def test_a_hub_that_refuses_is_not_dialled_in_a_hurry(hub):

@@ -392,7 +392,7 @@ SMALL_LIMITS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.recursive(ATOMS, containers, max_leaves=40), SMALL_LIMITS)
 def test_every_limit_holds_for_any_value(value, limits):
     check_limits(value, limits)
@@ -409,8 +409,8 @@ def adversaries():
         "a dict of 10**6 keys": dict.fromkeys(range(1_000_000)),
         "a list of 10**6": list(range(1_000_000)),
         "a set of 10**6": set(range(1_000_000)),
-        "a str of 10**8": "x" * 10**8,
-        "bytes of 10**8": b"x" * 10**8,
+        "a str of 10**7": "x" * 10**7,
+        "bytes of 10**7": b"x" * 10**7,
         "an int of 10**8 bits": 1 << 10**8,
         "a negative int of 10**8 bits": -(1 << 10**8),
         "a Decimal of 10**6 digits": Decimal("1" * 10**6),
@@ -523,12 +523,10 @@ def booby_trapped(base: type, *, slots: bool = False) -> object:
 @pytest.mark.parametrize("slots", [False, True])
 @pytest.mark.parametrize(
     "base", [object, int, str, bytes, float, list, dict, tuple, set, frozenset, deque, ValueError,
-             bytearray, complex, OrderedDict, defaultdict, threading.Thread, asyncio.Future],
+             bytearray, complex, OrderedDict, defaultdict, threading.Thread],
 )  # fmt: skip
 def test_no_code_of_the_application_runs(base, slots):
-    if base is asyncio.Future and slots:
-        pytest.skip("a Future cannot be made without a loop")
-    value = object() if base is asyncio.Future else booby_trapped(base, slots=slots)
+    value = booby_trapped(base, slots=slots)
     for held in (value, [value], {"a": value}, (value, 1), deque([value]), ValueError(value)):
         assert CAPTURE(held) is not None
         assert isinstance(shown(held), str)

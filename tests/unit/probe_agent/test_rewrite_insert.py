@@ -894,8 +894,8 @@ def f(x):
 
 def test_a_recursion_error_of_the_line_itself_is_not_taken_for_one_of_ours():
     source = """
-def deep(*args):
-    return deep()
+def deep(x):
+    return deep(x)
 
 def f():
     @deep  # probe: here
