@@ -277,8 +277,8 @@ class Entry:
             # A signal handler, or a function that our own code calls, reached the line again.
             live.dropped_capture_failed += 1
             return
-        live.busy.add(me)
         try:
+            live.busy.add(me)
             self._take(values, _getframe(1), started)
         except _OUR_TYPES as error:
             if not _is_ours(error):

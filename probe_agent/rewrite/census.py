@@ -1,11 +1,11 @@
 """Who still runs or holds a code object.
 
-How sure the numbers are. Frames on the threads' stacks: exact at that moment. Suspended or unstarted
-generators, coroutines and async generators: exact in a heap of up to about a million objects; in a
-larger one, where looking at every object would stop the application for longer than we may, an upper
-bound from the code object's reference count, too high by one for each holder that we do not know
-(the code around it, a caller's chain). Suspended greenlets are not seen. All threads but the calling
-one are counted.
+How sure the numbers are. Frames on the threads' stacks: exact at that moment. Suspended or
+unstarted generators, coroutines and async generators: exact in a heap of up to about a million
+objects; in a larger one, where looking at every object would stop the application for longer than
+we may, an upper bound from the code object's reference count, too high by one for each holder that
+we do not know (the code around it, a caller's chain). Suspended greenlets are not seen. All threads
+but the calling one are counted.
 """
 
 from __future__ import annotations

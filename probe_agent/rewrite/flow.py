@@ -44,14 +44,14 @@ class Flow:
 
 
 def flow_of(units: list[Unit]) -> Flow:
-    """Walk all ways through the units.
+    """Find all edges between the units.
 
-    Raises: Unsupported: two ways to one unit leave different heights of the stack.
+    Raises: Unsupported: as `depths_of`.
     """
     count = len(units)
     flow = Flow(
         units,
-        _walk_depths(units),
+        depths_of(units),
         [False] * count,
         [[] for _ in units],
         [[] for _ in units],
@@ -72,7 +72,11 @@ def _add_edges(flow: Flow, at: int, unit: Unit) -> None:
         flow.thrown_into[flow.numbers[unit.row.target]].append(at)
 
 
-def _walk_depths(units: list[Unit]) -> list[int | None]:
+def depths_of(units: list[Unit]) -> list[int | None]:
+    """Find the height of the stack before each unit; None: no way leads there.
+
+    Raises: Unsupported: two ways to one unit leave different heights.
+    """
     numbers = {unit: at for at, unit in enumerate(units)}
     depths: list[int | None] = [None] * len(units)
     rows: set[Row] = set()

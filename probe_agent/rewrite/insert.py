@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 from probe_agent.errors import Unsupported
 from probe_agent.rewrite.block import Block, Constants, Place, make_unit
-from probe_agent.rewrite.flow import Flow, flow_of, may_be_bound
+from probe_agent.rewrite.flow import Flow, depths_of, flow_of, may_be_bound
 from probe_agent.rewrite.insertion import Insertion
 from probe_agent.rewrite.opcodes import FORWARD_TWIN, number
 from probe_agent.rewrite.points import body_start, entries
-from probe_agent.rewrite.units import Unit, encode, verify_identity
+from probe_agent.rewrite.units import Unit, decode, encode, verify_identity
 from probe_agent.rewrite.variables import slots_of
 
 _Group: TypeAlias = tuple[Insertion, ...]
@@ -45,9 +45,7 @@ def instrument(code: CodeType, insertions: Sequence[Insertion]) -> CodeType:
     splice = _Splice(code, flow)
     for at, entered in _plan(flow, insertions).items():
         splice.insert(at, entered)
-    result = splice.finish()
-    _verify(result, splice.units, flow)
-    return result
+    return splice.finish()
 
 
 def _plan(flow: Flow, insertions: Sequence[Insertion]) -> dict[int, _Entered]:
@@ -73,7 +71,6 @@ class _Splice:
         self._bound = may_be_bound(flow, self._slots.bound_at_entry)
         self._before: dict[Unit, list[Unit]] = {}
         self._tail: list[Unit] = []
-        self.units: list[Unit] = []
 
     def insert(self, at: int, entered: _Entered) -> None:
         """Insert in front of unit `at`.
@@ -129,42 +126,58 @@ class _Splice:
         return depth
 
     def finish(self) -> CodeType:
-        """Write the new code object."""
-        self.units = [
+        """Write the new code object, and read it again as an interpreter would.
+
+        Raises: Unsupported: a unit would run at another height of the stack than before, or the
+        bytes say something else than the units they were made from.
+        """
+        units = [
             spliced for unit in self._flow.units for spliced in (*self._before.get(unit, ()), unit)
         ]
-        self.units += self._tail
-        encoded = encode(self.units, self._code.co_firstlineno)
-        deepest = max(depth or 0 for depth in flow_of(self.units).depths)
-        return self._code.replace(
+        units += self._tail
+        depths = depths_of(units)
+        self._require_same_heights(units, depths)
+        encoded = encode(units, self._code.co_firstlineno)
+        result = self._code.replace(
             co_code=encoded.code,
             co_linetable=encoded.lines,
             co_exceptiontable=encoded.exceptions,
             co_consts=tuple(self._constants.values),
-            co_stacksize=max(self._code.co_stacksize, deepest),
+            co_stacksize=max(self._code.co_stacksize, *(depth or 0 for depth in depths)),
         )
+        if _listing(decode(result)) != _listing(units):
+            raise _unproved(self._code)
+        return result
+
+    def _require_same_heights(self, units: list[Unit], depths: list[int | None]) -> None:
+        """Make sure that each original unit runs at the height of the stack at which it ran."""
+        now = dict(zip(units, depths, strict=True))
+        was = zip(self._flow.units, self._flow.depths, strict=True)
+        if any(now[unit] != depth for unit, depth in was):
+            raise _unproved(self._code)
 
 
-def _verify(result: CodeType, spliced: list[Unit], before: Flow) -> None:
-    """Read the result as an interpreter would, and compare it with what was meant and with what was
-    there.
-
-    Raises: Unsupported: a unit runs at another height of the stack than before, or the bytes say
-    something else than the units they were made from.
-    """
-    after = flow_of(verify_identity(result))
-    meant = flow_of(spliced)
-    was = dict(zip(before.units, before.depths, strict=True))
-    same_heights = all(
-        was.get(unit, depth) == depth for unit, depth in zip(spliced, meant.depths, strict=True)
-    )
-    same_units = len(after.units) == len(spliced) and all(
-        (a.op, a.arg, a.line) == (b.op, b.arg, b.line)
-        for a, b in zip(after.units, spliced, strict=True)
-    )
-    if not (same_heights and same_units and after.depths == meant.depths):
-        raise Unsupported(
-            f"Cannot place a probe in {result.co_qualname}",
-            "the rewritten code could not be proved to run as the original does",
-            "Place the probe in a function that calls it",
+def _listing(units: list[Unit]) -> list[tuple[object, ...]]:
+    """Write units in a form that can be compared: pointers become numbers."""
+    numbers: dict[Unit | None, int] = {unit: at for at, unit in enumerate(units)}
+    rows = {
+        unit.row: (numbers[unit.row.target], unit.row.depth, unit.row.pushes_lasti)
+        for unit in units
+        if unit.row is not None
+    }
+    return [
+        (
+            *(unit.op, unit.arg, unit.width, unit.caches, unit.location),
+            numbers.get(unit.target),
+            None if unit.row is None else rows[unit.row],
         )
+        for unit in units
+    ]
+
+
+def _unproved(code: CodeType) -> Unsupported:
+    return Unsupported(
+        f"Cannot place a probe in {code.co_qualname}",
+        "the rewritten code could not be proved to run as the original does",
+        "Place the probe in a function that calls it",
+    )

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import CodeType
-from typing import Final
+from typing import Final, TypeAlias
 
 from probe_agent.errors import AmbiguousFunction, UnknownFunction
 from probe_agent.source.files import (
@@ -22,6 +22,7 @@ from probe_agent.source.files import (
 )
 from probe_agent.source.live import OriginalOf
 from probe_agent.source.pieces import NESTED
+from probe_agent.source.text import read_text
 from probe_agent.source.views import View, view_of
 
 _SEARCH_S: Final = 2.0  # of the 4 s that the tool has
@@ -84,15 +85,43 @@ def _in_modules(
     looked at.
     """
     until_s = time.monotonic() + _SEARCH_S
-    for module, file in _candidates(parts):
-        if time.monotonic() > until_s:
+    likely, others = _by_likelihood(list(_candidates(parts)), parts[-1] if parts else "")
+    has_found = False
+    for module, file in (*likely, *others):
+        if time.monotonic() > until_s and not has_found:
+            raise UnknownFunction(
+                f"Cannot find the function {'.'.join(parts)}",
+                f"it was not among what could be searched in {_SEARCH_S:g} s",
+                "Give the file as well",
+            )
+        if has_found and (module, file) not in likely:
             return
         functions = list(_functions(module, view_of(file, original_of, started_s)))
         known += functions
         for named in functions:
             dotted = tuple(named.name.split("."))
             if dotted[-len(parts) :] == parts:
+                has_found = True
                 yield named
+
+
+_Candidate: TypeAlias = tuple[str, LoadedFile]
+
+
+def _by_likelihood(
+    candidates: Iterable[_Candidate], word: str
+) -> tuple[list[_Candidate], list[_Candidate]]:
+    """Part the files whose text has the word, or that have no text, from the others: reading is
+    much cheaper than looking at what lives of a file.
+    """
+    likely: list[_Candidate] = []
+    others: list[_Candidate] = []
+    for candidate in candidates:
+        text = read_text(candidate[1].path)
+        has_word = text is None or any(word in line for line in text.lines)
+        (likely if has_word else others).append(candidate)
+        time.sleep(0)
+    return likely, others
 
 
 def _candidates(parts: tuple[str, ...]) -> Iterator[tuple[str, LoadedFile]]:

@@ -312,7 +312,9 @@ def test_a_program_with_every_line_instrumented_returns_the_same(source):
 
         def make(code, line):
             names = variables(code)
-            return Insertion("p", line, guard if line % 2 else None, names if line % 2 else (), hit, names)
+            return Insertion(
+                "p", line, guard if line % 2 else None, names if line % 2 else (), hit, names
+            )
 
         function.__code__ = with_insertions(function.__code__, make)
         assert variables(function.__code__) == names
@@ -344,7 +346,9 @@ def test_each_line_is_hit_as_often_as_a_tracer_sees_it(source):
     for function in functions:
         code, name = function.__code__, function.__qualname__
         insertions = [
-            Insertion("p", line, None, (), lambda name=name, line=line: hits.update([(name, line)]), ())
+            Insertion(
+                "p", line, None, (), lambda name=name, line=line: hits.update([(name, line)]), ()
+            )
             for line in lines_of(code)
         ]
         function.__code__ = instrument(code, insertions)
@@ -414,7 +418,12 @@ def values_at(source, function_name="f", *, call=None, tag="# probe: here"):
     hits = []
     line = tagged(source, tag)
     insertion = Insertion(
-        "p", line, None, (), lambda *values: hits.append(dict(zip(names, values, strict=True))), names
+        "p",
+        line,
+        None,
+        (),
+        lambda *values: hits.append(dict(zip(names, values, strict=True))),
+        names,
     )
     function.__code__ = instrument(code, [insertion])
     (call or namespace["run"])()
@@ -553,7 +562,14 @@ def test_names_that_a_comprehension_shares_with_its_function_are_read_safely(sou
 
     def make(code, line):
         names = variables(code)
-        return Insertion("p", line, None, (), lambda *v: got.append((line, dict(zip(names, v, strict=True)))), names)
+        return Insertion(
+            "p",
+            line,
+            None,
+            (),
+            lambda *v: got.append((line, dict(zip(names, v, strict=True)))),
+            names,
+        )
 
     namespace["f"].__code__ = with_insertions(namespace["f"].__code__, make)
     assert repr(namespace["f"]()) == expected
@@ -581,7 +597,9 @@ def f(a, b, *c, d, **e):
 """
     assert variables(load(source)["f"].__code__) == ("a", "b", "d", "c", "e", "g", "h")
     assert variables(compile("x = 1", "<m>", "exec")) == ()
-    generator = next(c for c in compile("(i for i in [])", "<m>", "exec").co_consts if type(c) is types.CodeType)
+    generator = next(
+        c for c in compile("(i for i in [])", "<m>", "exec").co_consts if type(c) is types.CodeType
+    )
     assert variables(generator) == ("i",)
 
 
@@ -685,7 +703,9 @@ def test_a_loop_over_several_lines_is_hit_once_for_each_iteration():
     hits = []
     line = tagged(MULTI_LINE, "for i in range(")
     code = namespace["f"].__code__
-    namespace["f"].__code__ = instrument(code, [Insertion("p", line, None, (), lambda i: hits.append(i), ("i",))])
+    namespace["f"].__code__ = instrument(
+        code, [Insertion("p", line, None, (), lambda i: hits.append(i), ("i",))]
+    )
     namespace["run"]()
     assert hits == [UNBOUND, 0, 1, 2]
 
@@ -765,7 +785,11 @@ def test_jumps_and_constants_beyond_a_byte_are_widened():
 
 
 def test_a_short_jump_that_an_insertion_makes_long_is_widened():
-    source = "def f(x):\n" + "".join(f"    if x:\n        x = x + {i}\n" for i in range(4)) + "    return x\n"
+    source = (
+        "def f(x):\n"
+        + "".join(f"    if x:\n        x = x + {i}\n" for i in range(4))
+        + "    return x\n"
+    )
     function = load(source)["f"]
     names = ("x",) * 200
     insertion = Insertion("p", 3, None, (), lambda *a: None, names)
@@ -798,7 +822,10 @@ def f(n):
         if n % 100 == 0:
             hits.append(n)
 
-    insertions = [Insertion("p", n, lambda x: True, ("n",), hit, ("n",)) for n in lines_of(namespace["f"].__code__)]
+    insertions = [
+        Insertion("p", n, lambda x: True, ("n",), hit, ("n",))
+        for n in lines_of(namespace["f"].__code__)
+    ]
     namespace["f"].__code__ = instrument(namespace["f"].__code__, insertions)
     assert depth(namespace["f"]) == before
     assert len(hits) > 5
@@ -933,7 +960,6 @@ def f(x):
         namespace["f"](thing)
     gc.collect()
     assert sys.getrefcount(thing) == before
-
 
 
 def test_the_result_is_refused_if_a_unit_would_run_at_another_height(monkeypatch):

@@ -77,11 +77,7 @@ def chain_to(function, *names):
     chain = [function.__code__]
     for name in names:
         chain.append(
-            next(
-                c
-                for c in chain[-1].co_consts
-                if type(c) is types.CodeType and c.co_name == name
-            )
+            next(c for c in chain[-1].co_consts if type(c) is types.CodeType and c.co_name == name)
         )
     return tuple(chain)
 
@@ -146,7 +142,9 @@ def test_closures_made_before_and_after_placing_carry_the_probe_and_all_lose_it(
     maker_code, hits = program.maker.__code__, []
     before = program.maker(1)
     inner_code = before.__code__
-    assert rewriter.place(chain_to(program.maker, "inner"), probe("a", "inner", hits)).functions == 1
+    assert (
+        rewriter.place(chain_to(program.maker, "inner"), probe("a", "inner", hits)).functions == 1
+    )
     after = program.maker(2)
     assert [before(1), after(1), hits] == [2, 3, ["a", "a"]]
     rewriter.remove("a")
@@ -429,9 +427,7 @@ def test_code_rewritten_before_its_first_execution_is_adopted(rewriter):
 def walk(code, *names):
     yield code
     for name in names:
-        code = next(
-            c for c in code.co_consts if type(c) is types.CodeType and c.co_name == name
-        )
+        code = next(c for c in code.co_consts if type(c) is types.CodeType and c.co_name == name)
         yield code
 
 
