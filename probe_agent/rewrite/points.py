@@ -10,6 +10,7 @@ is entered once and not for each of its rounds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -47,29 +48,37 @@ def body_start(units: list[Unit]) -> int:
     return next((at + 1 for at, unit in enumerate(units) if unit.op == RESUME), len(units))
 
 
-def executable_lines(flow: Flow) -> list[int]:
-    """List the lines that have units which control can reach, in order."""
-    body = body_start(flow.units)
-    return sorted(
-        {
-            unit.line
-            for at, unit in enumerate(flow.units)
-            if at >= body and flow.depths[at] is not None and unit.line is not None
-        }
-    )
-
-
 def entries(flow: Flow, line: int) -> list[Entry]:
     """Find where `line` is entered.
 
-    Raises: LineNotExecutable: it has no unit; names the nearest lines that have.
+    Raises: LineNotExecutable: nowhere; names the nearest lines that are.
     """
+    found = _entries(flow, line)
+    if not found:
+        raise _not_executable(flow, line)
+    return found
+
+
+def _entries(flow: Flow, line: int) -> list[Entry]:
     first, last = _extent(flow.units, line)
     inside = _inside(flow, first, last)
     found = [entry for at in range(len(inside)) if inside[at] for entry in _entry(flow, inside, at)]
-    if not found:
-        raise _not_executable(line, executable_lines(flow))
     return _without_resumed(flow, found)
+
+
+def _not_executable(flow: Flow, line: int) -> LineNotExecutable:
+    lines = sorted({unit.line for unit in flow.units if unit.line is not None})
+    # A line of units is not enough: 3.11 leaves lines of dead code on clean-up units.
+    below = (n for n in reversed(lines) if n < line and _entries(flow, n))
+    above = (n for n in lines if n > line and _entries(flow, n))
+    nearest = [*itertools.islice(below, 1), *itertools.islice(above, 1)]
+    return LineNotExecutable(
+        f"Cannot place a probe at line {line}",
+        "no code of this function starts there",
+        f"The nearest lines that run are {' and '.join(map(str, nearest))}"
+        if nearest
+        else "Choose another function",
+    )
 
 
 def _without_resumed(flow: Flow, found: list[Entry]) -> list[Entry]:
@@ -78,6 +87,8 @@ def _without_resumed(flow: Flow, found: list[Entry]) -> list[Entry]:
     As `z = (a` for storing what the lines below it made of `a`; not `z = (` alone.
     """
     begun = {entry.at for entry in found if flow.units[entry.at].op not in GOES_ON}
+    if len(begun) == len(found):
+        return found
     past = [at == 0 for at in range(len(flow.units))]  # can be reached without passing one of those
     changed = True
     while changed:
@@ -86,17 +97,6 @@ def _without_resumed(flow: Flow, found: list[Entry]) -> list[Entry]:
             if not is_past and any(past[p] for p in flow.predecessors(at) if p not in begun):
                 past[at] = changed = True
     return [entry for entry in found if entry.at in begun or past[entry.at]]
-
-
-def _not_executable(line: int, lines: list[int]) -> LineNotExecutable:
-    below = [number for number in lines if number < line][-1:]
-    above = [number for number in lines if number > line][:1]
-    nearest = " and ".join(map(str, below + above))
-    return LineNotExecutable(
-        f"Cannot place a probe at line {line}",
-        "no code of this function starts there",
-        f"The nearest lines that run are {nearest}" if nearest else "Choose another function",
-    )
 
 
 def _extent(units: list[Unit], line: int) -> tuple[int, int]:

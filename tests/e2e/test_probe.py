@@ -5,55 +5,63 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from living import Traffic, assistant, call, lines_of, refused
+import pytest
+from living import Service, Traffic, assistant, call, lines_of, refused
 
 PRICES = lines_of("prices.py")
 WHY = "Is the discount right?"
 
 
-async def test_a_service_that_ran_before_the_server_is_found_at_once(shop, home, era):
-    async with assistant(home, era) as client:
-        answer = await call(client, "list_services")
-    (service,) = answer["services"]
-    assert (service["service"], service["environment"], service["instances"]) == ("shop", "test", 1)
-    assert service["versions"] == ["v1"]
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    # Not tmp_path: a socket's path may have 107 bytes at the most.
+    with tempfile.TemporaryDirectory(prefix="sonde") as folder:
+        yield Path(folder)
 
 
-async def test_a_snapshot_shows_live_values_and_is_gone(shop, home, era):
+@pytest.fixture(scope="module")
+def shop(home: Path) -> Iterator[Service]:
+    """One service that runs through all of it, and must not have said a word in the end."""
+    service = Service(home)
+    yield service
+    assert service.end() == ""
+
+
+async def test_an_investigation_in_one_session(shop, home, era):
     async with assistant(home, era) as client:
+        # The service ran before the server.
+        (service,) = (await call(client, "list_services"))["services"]
+        assert (service["service"], service["environment"]) == ("shop", "test")
+        assert (service["instances"], service["versions"]) == (1, ["v1"])
+
+        line = PRICES["total"]
+        found = await call(client, "find_code", service="shop", file="prices.py", line=line)
+        (match,) = found["matches"]
+        assert match["code"].startswith("return total - discount")
+        assert match["executable"] is True
+        assert set(match["names"]) >= {"basket", "total", "discount"}
+        found = await call(client, "find_code", service="shop", function="prices.shipping")
+        assert found["matches"][0]["after"][0] == "def shipping(total, country):"
+
         with Traffic(shop, 150) as traffic:
+            # The line was moved by edits above it: its text says where it is.
             answer = await call(
                 client,
                 "place_snapshot",
                 service="shop",
                 file="shop/prices.py",
-                expect_code="discount = total // 10 if total > 100 else 0",
+                line=PRICES["discount"] + 7,
+                expect_code="discount = total // 10  if total > 100 else 0",
                 capture=["total", "who=basket.customer['name']", "basket"],
                 max_hits=3,
                 reason=WHY,
             )
-        assert answer["state"] == "done"
-        assert answer["location"]["line"] == PRICES["discount"]
-        assert answer["counts"]["captured"] == 3
-        assert answer["untrusted"] is True
-        values = answer["results"][0]["values"]
-        assert int(values["total"]) > 100
-        assert values["who"] == "'ada'"
-        assert "<redacted str len=23 tag=" in values["basket"]
-        assert "hunter2" not in str(answer)
-        totals = next(s for s in answer["summary"] if s["name"] == "total")
-        assert totals["types"] == {"int": 3}
-        assert shop.is_pristine
-    assert not traffic.wrong
-
-
-async def test_a_log_line_comes_back_as_a_result(shop, home, era):
-    async with assistant(home, era) as client:
-        with Traffic(shop, 10):
-            answer = await call(
+            log = await call(
                 client,
                 "place_dynamic_log",
                 service="shop",
@@ -63,54 +71,84 @@ async def test_a_log_line_comes_back_as_a_result(shop, home, era):
                 max_hits=2,
                 reason=WHY,
             )
-    total, word, discount = answer["results"][0]["message"].split()
-    assert (len(total), word) == (5, "less")
-    assert int(discount) == (int(total) // 10 if int(total) > 100 else 0)
+        assert (answer["state"], log["state"]) == ("done", "done")
+        assert answer["location"]["line"] == PRICES["discount"]
+        assert answer["location"]["moved_from"] == PRICES["discount"] + 7
+        assert answer["counts"]["captured"] == 3
+        assert answer["untrusted"] is True
+        values = answer["results"][0]["values"]
+        assert int(values["total"]) > 100
+        assert values["who"] == "'ada'"
+        assert "<redacted str len=23 tag=" in values["basket"]
+        assert "hunter2" not in str(answer)
+        totals = next(s for s in answer["summary"] if s["name"] == "total")
+        assert totals["types"] == {"int": 3}
+        total, word, discount = log["results"][0]["message"].split()
+        assert (len(total), word, int(discount)) == (5, "less", int(total) // 10)
+        assert shop.is_pristine
+    assert not traffic.wrong
 
 
-async def test_a_condition_that_is_never_true_is_answered_with_its_count_and_a_sample(
-    shop, home, era
-):
+async def test_silence_is_explained(shop, home, era):
     async with assistant(home, era) as client:
         with Traffic(shop, 10):
-            answer = await call(
-                client,
-                "place_snapshot",
-                service="shop",
-                file="prices.py",
-                line=PRICES["discount"],
-                condition="total > 1_000_000",
-                wait_seconds=1.5,
-                reason=WHY,
+            false, never = await asyncio.gather(
+                call(client, "place_snapshot", **never_true(wait_seconds=3)),
+                call(
+                    client,
+                    "place_snapshot",
+                    service="shop",
+                    file="prices.py",
+                    line=PRICES["never"],
+                    wait_seconds=3,
+                    reason=WHY,
+                ),
             )
-        assert answer["silence"]["code"] == "condition_false"
-        assert answer["counts"]["condition_false"] > 0
-        assert int(answer["silence"]["sample"][0]["total"]) < 1000
-        assert str(answer["counts"]["condition_false"]) in answer["silence"]["why"]
+    assert false["silence"]["code"] == "condition_false"
+    assert false["counts"]["condition_false"] > 0
+    assert int(false["silence"]["sample"][0]["total"]) < 1000
+    assert f"{false['counts']['condition_false']:,}" in false["silence"]["why"]
+    assert never["silence"]["code"] == "not_reached"
+    assert never["reach"]["armed"] == 1
 
 
-async def test_a_line_that_is_never_reached_is_not_reached(shop, home):
+async def test_wrong_calls_are_refused_with_the_way_out_and_place_nothing(shop, home, era):
+    right = {"service": "shop", "file": "prices.py", "line": PRICES["total"], "reason": WHY}
+    async with assistant(home, era) as client:
+        text = await refused(client, "place_snapshot", **right | {"service": "shpo"})
+        assert text.startswith("unknown_service: ")
+        assert "shop" in text
+        text = await refused(client, "place_snapshot", **right, condtion="total > 5")
+        assert text.startswith("invalid_argument: ")
+        assert "condition" in text
+        text = await refused(client, "place_snapshot", **right | {"line": PRICES["comment"]})
+        assert text.startswith("line_not_executable: ")
+        assert str(PRICES["discount"]) in text
+        assert str(PRICES["total"]) in text
+        text = await refused(client, "place_snapshot", **right, condition="basket.password == 'x'")
+        assert text.startswith("expression_refused: ")
+        assert not (await call(client, "list_probes")).get("probes")
+    assert shop.is_pristine
+
+
+async def test_a_killed_agent_that_comes_back_is_armed_again_by_itself(home, start_service):
+    first = start_service(name="stall")
     async with assistant(home) as client:
-        with Traffic(shop, 10):
-            answer = await call(
-                client,
-                "place_snapshot",
-                service="shop",
-                file="prices.py",
-                line=PRICES["never"],
-                wait_seconds=1,
-                reason=WHY,
-            )
-    assert answer["silence"]["code"] == "not_reached"
-    assert answer["reach"]["armed"] == 1
+        placed = await call(client, "place_snapshot", **never_true(wait_seconds=0, service="stall"))
+        first.kill()
+        second = start_service(name="stall")
+        assert await becomes(lambda: not second.is_pristine)
+        read = await call(client, "read_results", probe_ids=[placed["probe_id"]])
+        assert read["probes"][0]["state"] == "armed"
 
 
-async def test_a_module_imported_after_placing_is_reached(shop, home, era):
+async def test_a_module_imported_after_placing_is_reached(start_service, home, era):
+    shop = start_service(name="lazy")
     async with assistant(home, era) as client:
         placed = await call(
             client,
             "place_snapshot",
-            service="shop",
+            service="lazy",
             file="shop/later.py",
             expect_code="return text",
             wait_seconds=0,
@@ -123,77 +161,6 @@ async def test_a_module_imported_after_placing_is_reached(shop, home, era):
             client, "read_results", probe_ids=[placed["probe_id"]], wait_seconds=5, detail="full"
         )
         assert read["results"][0]["values"] == {"number": "7", "text": "'stamp-7'"}
-
-
-async def test_a_line_without_code_names_the_nearest_that_have(shop, home, era):
-    async with assistant(home, era) as client:
-        text = await refused(
-            client,
-            "place_snapshot",
-            service="shop",
-            file="prices.py",
-            line=PRICES["comment"],
-            reason=WHY,
-        )
-    assert text.startswith("line_not_executable: ")
-    assert str(PRICES["discount"]) in text
-    assert str(PRICES["total"]) in text
-
-
-async def test_a_line_that_edits_moved_is_found_by_its_text(shop, home):
-    async with assistant(home) as client:
-        with Traffic(shop, 10):
-            answer = await call(
-                client,
-                "place_snapshot",
-                service="shop",
-                file="prices.py",
-                line=PRICES["total"] + 7,
-                expect_code="return   total - discount",
-                max_hits=1,
-                reason=WHY,
-            )
-    assert answer["location"]["line"] == PRICES["total"]
-    assert answer["location"]["moved_from"] == PRICES["total"] + 7
-
-
-async def test_a_wrong_service_is_answered_with_the_real_ones(shop, home, era):
-    async with assistant(home, era) as client:
-        text = await refused(
-            client, "place_snapshot", service="shpo", file="x.py", line=1, reason=WHY
-        )
-    assert text.startswith("unknown_service: ")
-    assert "shop" in text
-
-
-async def test_an_unknown_argument_is_refused_and_nothing_is_placed(shop, home, era):
-    async with assistant(home, era) as client:
-        text = await refused(
-            client,
-            "place_snapshot",
-            service="shop",
-            file="prices.py",
-            line=PRICES["total"],
-            condtion="total > 5",
-            reason=WHY,
-        )
-        assert text.startswith("invalid_argument: ")
-        assert "condition" in text
-        assert not (await call(client, "list_probes")).get("probes")
-        assert shop.is_pristine
-
-
-async def test_source_is_shown_as_it_runs(shop, home):
-    async with assistant(home) as client:
-        line = await call(
-            client, "find_code", service="shop", file="prices.py", line=PRICES["total"]
-        )
-        (match,) = line["matches"]
-        assert match["code"].startswith("return total - discount")
-        assert match["executable"] is True
-        assert set(match["names"]) >= {"basket", "total", "discount"}
-        function = await call(client, "find_code", service="shop", function="prices.shipping")
-        assert function["matches"][0]["after"][0] == "def shipping(total, country):"
 
 
 async def test_removing_by_hand_puts_the_originals_back(shop, home, era):
@@ -239,17 +206,6 @@ async def test_a_killed_server_leaves_no_probe_and_the_application_does_not_noti
     assert not traffic.wrong
 
 
-async def test_a_killed_agent_that_comes_back_is_armed_again_by_itself(home, start_service):
-    first = start_service()
-    async with assistant(home) as client:
-        placed = await call(client, "place_snapshot", **never_true(wait_seconds=0))
-        first.kill()
-        second = start_service()
-        assert await becomes(lambda: not second.is_pristine)
-        read = await call(client, "read_results", probe_ids=[placed["probe_id"]])
-        assert read["probes"][0]["state"] == "armed"
-
-
 async def test_two_servers_work_side_by_side_on_one_home(shop, home):
     async with assistant(home) as one, assistant(home) as two:
         with Traffic(shop, 150):
@@ -272,7 +228,8 @@ async def test_two_servers_work_side_by_side_on_one_home(shop, home):
         mine = await call(one, "list_probes")
         assert len(mine["probes"]) == 1
         everyone = await call(one, "list_probes", all=True)
-        assert len(everyone["probes"]) == 2
+        listed = {probe["probe_id"] for probe in everyone["probes"]}
+        assert listed >= {answer["probe_id"] for answer in answers}
         text = await call(one, "remove_probes", probe_ids=[answers[1]["probe_id"]])
         assert text.get("not_yours") == [answers[1]["probe_id"]] or text.get("already_gone")
     assert shop.becomes_pristine(2)
@@ -313,7 +270,7 @@ def never_true(**options: object) -> dict:
     }
 
 
-async def becomes(claim, within_s: float = 5) -> bool:
+async def becomes(claim, within_s: float = 15) -> bool:
     """Watch a claim about a service under a timeout, off the loop."""
     until = time.monotonic() + within_s
     while not await asyncio.to_thread(claim):

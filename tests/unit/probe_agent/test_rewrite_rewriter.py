@@ -482,7 +482,7 @@ def test_placing_and_removing_under_four_calling_threads_changes_no_result(progr
     for thread in threads:
         thread.start()
     try:
-        for _ in range(10):
+        for _ in range(6):
             rewriter.place((originals[0],), probe("a", "plain", hits))
             rewriter.place(chain_to(program.maker, "inner"), probe("b", "inner", hits))
             rewriter.place((originals[2],), probe("c", "numbers", hits))
