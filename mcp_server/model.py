@@ -25,7 +25,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One process with an agent, as in its Hello; `environment` is `default` where none is given."""
+    """One process with an agent, as in its Hello; `environment` is `default` where none was."""
 
     instance: str
     service: str

@@ -18,7 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
-AGENT_SUITE = ("tests/unit/probe_agent", "tests/corpus")
+AGENT_SUITE = (
+    "tests/unit/probe_agent",
+    "tests/corpus",
+    "tests/integration/test_launch_puts_the_agent_in.py",
+)
 CORPUS = ("tests/corpus", "--corpus")
 # A script beside a checkout that unpacks a 3.14 where there is none; see CONTRIBUTING.
 GET_314 = ROOT.parent / "shared" / "bin" / "get-python314"
