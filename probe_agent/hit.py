@@ -115,7 +115,7 @@ class LiveProbe:
         *("dropped_hit_limit", "dropped_outbox", "dropped_rate", "probe", "rate", "samples"),
         *("condition", "condition_error", "errors", "false", "guard_ns", "guard_timed", "hit_ns"),
         *("busy", "captures", "intake", "next_slow", "parts", "sampled_ns", "template", "capture"),
-        "redactor",
+        *("is_over", "redactor"),
     )
 
     def __init__(self, probe: Probe, intake: Intake, limits: CaptureLimits) -> None:
@@ -140,6 +140,7 @@ class LiveProbe:
         self.samples: tuple[tuple[Plain, ...], ...] = ()
         self.sampled_ns = 0
         self.next_slow = 0
+        self.is_over = False
         self.busy: set[int] = set()
 
     def _condition(self) -> Reading | None:
@@ -153,6 +154,15 @@ class LiveProbe:
             self.template = check_template(self.probe.message or "")
             return tuple(_reading(c.text, c) for c in self.template.expressions)
         return tuple(_reading(c.name, check(c.expression)) for c in self.probe.captures)
+
+    def end(self) -> None:
+        """Count and capture nothing more: a frame that began before may still run our code."""
+        self.is_over = True
+        self.next_slow = 0  # the guard's quick way does not look at `is_over`
+
+    def revive(self) -> None:
+        """Go on counting where it ended."""
+        self.is_over = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -232,6 +242,8 @@ class Entry:
     def _guard_slowly(self, values: tuple[object, ...], frame: FrameType) -> bool:
         """Evaluate as `guard` does, timed, and keep the values compared now and then."""
         live = self.live
+        if live.is_over:
+            return False
         condition = live.condition
         assert condition is not None
         started = perf_counter_ns()
@@ -272,6 +284,8 @@ class Entry:
         """Count this hit, and capture it if the limits allow."""
         started = perf_counter_ns()
         live = self.live
+        if live.is_over:
+            return
         me = get_ident()
         if me in live.busy:
             # A signal handler, or a function that our own code calls, reached the line again.

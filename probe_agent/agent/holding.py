@@ -59,6 +59,8 @@ class _Held:
 
     def revive(self) -> None:
         """Begin again: the hub wants it after all."""
+        if self.live is not None:
+            self.live.revive()
         self.state, self.ending, self.said, self.to_forget = State.PENDING, None, None, False
 
 
@@ -84,6 +86,8 @@ class Holding:
         self._rewriter = Rewriter(self._program.functions_using)
         self._watch = ImportWatch(self._wants, self._transform, self._loaded, _fault)
         self._is_watching = False
+        # When functions with code of removed probes were last looked for; None: none are left.
+        self._swept_s: float | None = None
         self._pending: tuple[LiveProbe, ...] = ()
         self._adoptions: SimpleQueue[_Adoption | str] = SimpleQueue()
 
@@ -142,6 +146,7 @@ class Holding:
         """Do what time and the application's threads have made due. Called every few ms."""
         self._delivery.take_some()
         self._adopt(now_s)
+        self._sweep(now_s)
         for held in list(self._held.values()):
             if held.ending is not None:
                 self._finish(held, now_s)
@@ -181,6 +186,11 @@ class Holding:
         """Forget what was said: a new stream must hear everything."""
         for held in self._held.values():
             held.said = None
+
+    def _sweep(self, now_s: float) -> None:
+        """Look for closures that a frame of before has made since its probe was removed."""
+        if self._swept_s is not None and now_s - self._swept_s >= _RETRY_S:
+            self._swept_s = now_s if self._rewriter.sweep() else None
 
     # -- placing -------------------------------------------------------------------------------
 
@@ -291,6 +301,9 @@ class Holding:
         if held.state.is_final or held.ending is not None:
             return
         self._rewriter.remove(held.probe.probe_id)
+        if held.live is not None:
+            held.live.end()
+        self._swept_s = now_s
         held.ending = state
         held.ending_since_s = now_s
         self._finish(held, now_s)

@@ -25,8 +25,9 @@ from types import (
 )
 from typing import Final
 
-# gc.get_referrers holds the GIL for 10 ms per million objects.
-_SMALL_HEAP_BLOCKS: Final = 4_000_000
+# `sys.getallocatedblocks` up to which `gc.get_referrers` may be asked: it holds the GIL for 10 ms
+# per million objects.
+SMALL_HEAP_BLOCKS: Final = 4_000_000
 _SUSPENDABLE: Final = (
     inspect.CO_GENERATOR
     | inspect.CO_COROUTINE
@@ -43,12 +44,9 @@ _SUSPENDED: Final = {
 _REFERENCES_PER_FRAME: Final = 2 if sys.version_info < (3, 12) else 1
 
 
-def is_small_heap() -> bool:
-    """True if every object can be looked at without stopping the application for long."""
-    return sys.getallocatedblocks() < _SMALL_HEAP_BLOCKS
-
-
-def frames_of(codes: Collection[CodeType], known_references: int) -> int:
+def frames_of(
+    codes: Collection[CodeType], known_references: int, small_heap_blocks: int = SMALL_HEAP_BLOCKS
+) -> int:
     """Count the calls under way that run one of these code objects.
 
     Args: known_references: to all of them together, from functions, constants and our own tables;
@@ -57,7 +55,7 @@ def frames_of(codes: Collection[CodeType], known_references: int) -> int:
     running = _running(codes)
     if not any(code.co_flags & _SUSPENDABLE for code in codes):
         return running
-    if is_small_heap():
+    if sys.getallocatedblocks() < small_heap_blocks:
         return running + sum(1 for code in codes for _ in _suspended(code))
     references = sum(_references(code) for code in codes) - known_references - running
     return running + max(0, references) // _REFERENCES_PER_FRAME
@@ -104,11 +102,13 @@ def _references(code: CodeType) -> int:
     return sys.getrefcount(code) - asking - 1
 
 
-def functions_holding(code: CodeType) -> list[FunctionType]:
+def functions_holding(
+    code: CodeType, small_heap_blocks: int = SMALL_HEAP_BLOCKS
+) -> list[FunctionType]:
     """Find every function that uses a code object, wherever it is; none if the heap is too large to
     look.
     """
-    if not is_small_heap():
+    if sys.getallocatedblocks() >= small_heap_blocks:
         return []
     return [
         holder

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 
 from probe_agent.rewrite.census import (
+    SMALL_HEAP_BLOCKS,
     frames_of,
     functions_holding,
     is_held_by_more_than_frames,
@@ -44,13 +45,17 @@ class Rewriter:
     """Knows which probes stand in which code objects, and every code object that was made for it.
 
     Args: functions_using: finds the live functions whose `__code__` is one of the given objects, by
-    identity.
+    identity. small_heap_blocks: how large a heap may be (`sys.getallocatedblocks`) for every object
+    in it to be looked at.
     """
 
     def __init__(
-        self, functions_using: Callable[[Collection[CodeType]], list[FunctionType]]
+        self,
+        functions_using: Callable[[Collection[CodeType]], list[FunctionType]],
+        small_heap_blocks: int = SMALL_HEAP_BLOCKS,
     ) -> None:
         self._functions_using = functions_using
+        self._small_heap_blocks = small_heap_blocks
         self._placements: list[Placement] = []
         # What new calls run, where that is not the original. By id of the original: (original, what
         # stands in for it).
@@ -78,7 +83,9 @@ class Rewriter:
         missed = (
             before[id(chain[-1])] if reached else [c for codes in before.values() for c in codes]
         )
-        return Reach(reached, frames_of(missed, self._known_references(missed)))
+        return Reach(
+            reached, frames_of(missed, self._known_references(missed), self._small_heap_blocks)
+        )
 
     def remove(self, probe_id: str) -> None:
         """Take a probe out of everything that it stands in. Functions without any other get their
@@ -130,7 +137,7 @@ class Rewriter:
         }
         self._exchange(self._functions_using(tuple(stale)), wanted)
         while stale:
-            self._exchange(functions_holding(stale[-1]), wanted)
+            self._exchange(functions_holding(stale[-1], self._small_heap_blocks), wanted)
             stale.pop()
         return sum(1 for _ in self._stale())
 

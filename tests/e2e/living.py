@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 
 HERE = Path(__file__).parent
 SONDE = str(Path(sys.executable).with_name("sonde"))
-WAIT_S = 15
+WAIT_S = 30
 
 
 def lines_of(name: str) -> dict[str, int]:

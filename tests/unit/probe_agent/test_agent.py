@@ -334,4 +334,4 @@ def test_a_forked_child_has_the_originals_back_and_the_parent_goes_on(hub, tmp_p
 def _comes_true(claim) -> bool:
     """Watch a claim about this process under a timeout; no event tells of it."""
     waiting = threading.Event()
-    return any(claim() or waiting.wait(0.01) for _ in range(1000)) and claim()
+    return any(claim() or waiting.wait(0.01) for _ in range(3000)) and claim()

@@ -180,3 +180,16 @@ def test_no_object_of_the_application_is_kept():
         entry.guard(0)
         entry.hit(thing, thing)
     assert sys.getrefcount(thing) == before
+
+
+def test_a_frame_that_still_runs_our_code_after_the_end_changes_nothing():
+    live = live_probe(condition="amount > limit")
+    entry = entry_of(live)
+    entry.guard(1, 2)
+    entry.hit(3, 2)
+    live.end()
+    before = live.counts()
+    assert [entry.guard(amount, 2) for amount in (1, 3)] == [False, False]
+    entry.hit(3, 2)
+    assert live.counts() == before
+    assert live.intake.qsize() == 1

@@ -1,7 +1,6 @@
 """One code object with insertions: it does what it did, and the insertions run when a tracer says the line does."""
 
 import contextlib
-import dis
 import gc
 import signal
 import sys
@@ -969,13 +968,20 @@ def f(x):
     assert sys.getrefcount(thing) == before
 
 
-def test_the_result_is_refused_if_a_unit_would_run_at_another_height(monkeypatch):
-    class Leaky(block.Block):
-        def __init__(self, *args):
-            super().__init__(*args)
-            self.units = [u for u in self.units if dis.opname[u.op] != "POP_TOP"]
-
-    monkeypatch.setattr(insert, "Block", Leaky)
+def test_the_result_is_refused_if_a_unit_would_run_at_another_height():
     code = load(LOOPS)["f"].__code__
+    flow = flow_of(verify_identity(code))
+    splice = insert._Splice(code, flow)
+    splice._before[flow.units[9]] = [block.make_unit("PUSH_NULL", location=None, row=None)]
     with pytest.raises(Unsupported):
-        instrument(code, [Insertion("p", lines_of(code)[2], None, (), int, ())])
+        splice.finish()
+
+
+def test_the_result_is_refused_if_its_bytes_say_something_else():
+    code = load(LOOPS)["f"].__code__
+    flow = flow_of(verify_identity(code))
+    splice = insert._Splice(code, flow)
+    # A cache by itself reads as one of the unit before it.
+    splice._before[flow.units[9]] = [block.make_unit("CACHE", 0, location=None, row=None)]
+    with pytest.raises(Unsupported):
+        splice.finish()

@@ -277,15 +277,14 @@ def test_a_frame_running_in_another_thread_is_counted_as_missed(rewriter):
         thread.join(10)
 
 
-def test_in_a_large_heap_references_are_counted_instead(program, monkeypatch):
-    monkeypatch.setattr("probe_agent.rewrite.census.is_small_heap", lambda: False)
-    rewriter = Rewriter(find_functions)
+def test_in_a_large_heap_references_are_counted_instead(program):
+    rewriter = Rewriter(find_functions, small_heap_blocks=0)
     suspended = [program.numbers(3) for _ in range(4)]
     for generator in suspended[:2]:
         next(generator)
     missed = rewriter.place((program.numbers.__code__,), probe("a", "numbers", [])).frames_missed
     assert 4 <= missed <= 7  # an upper bound
-    assert functions_holding(program.plain.__code__) == []
+    assert functions_holding(program.plain.__code__, small_heap_blocks=0) == []
 
 
 def test_the_census_counts_nothing_of_its_own(program):
