@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
-import secrets
 from typing import Final
 
-from probe_agent.config import clean_name
+from probe_agent.config import clean_name, random_id
 
-_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH: Final = 6
 
 
@@ -23,4 +21,4 @@ def local_principal() -> str:
 
 def new_id(prefix: str) -> str:
     """Make a random short id, e.g. `p-7k2mq4`: easy to say, too many to guess by accident."""
-    return f"{prefix}-" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+    return random_id(prefix, _ID_LENGTH)

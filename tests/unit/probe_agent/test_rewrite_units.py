@@ -1,5 +1,6 @@
 """Code taken apart and put together: tables, widths, jumps."""
 
+import dis
 import sys
 import types
 
@@ -11,6 +12,7 @@ from probe_agent.errors import Unsupported
 from probe_agent.rewrite import verify_identity
 from probe_agent.rewrite.flow import flow_of
 from probe_agent.rewrite.opcodes import BACKWARD, require_supported
+from probe_agent.rewrite.points import body_start, may_stand_before
 from probe_agent.rewrite.tables import (
     read_locations,
     read_regions,
@@ -131,3 +133,40 @@ def test_an_interpreter_that_we_do_not_know_is_refused(monkeypatch, name, value)
     monkeypatch.setattr(sys, name, value, raising=False)
     with pytest.raises(Unsupported):
         verify_identity(loop.__code__)
+
+
+async def awaits(things, f):
+    async for thing in things:
+        f(await thing, key=thing)
+    for thing in things:
+        if thing:
+            yield thing
+
+
+# agent-core.md 1b: what CPython finds by its neighbours.
+NEVER_SPLIT = {
+    ("FOR_ITER", "END_FOR"),
+    ("END_FOR", "POP_TOP" if sys.version_info >= (3, 13) else ""),
+    ("END_FOR", "POP_ITER"),
+    ("YIELD_VALUE", "RESUME"),
+    ("SEND", "YIELD_VALUE"),
+    ("RESUME", "JUMP_BACKWARD_NO_INTERRUPT"),
+    ("KW_NAMES", "PRECALL"),
+    ("KW_NAMES", "CALL"),
+    ("PRECALL", "CALL"),
+    ("RETURN_GENERATOR", "POP_TOP"),
+}
+NEVER_BEFORE = {"END_FOR", "END_SEND", "END_ASYNC_FOR", "CLEANUP_THROW", "PUSH_EXC_INFO", "RESUME"}
+
+
+def test_nothing_may_stand_where_the_interpreter_looks_at_neighbours():
+    units = decode(awaits.__code__)
+    names = [dis.opname[unit.op] for unit in units]
+    open_places = {
+        (names[at - 1], names[at])
+        for at in range(body_start(units), len(units))
+        if may_stand_before(units, at)
+    }
+    assert open_places
+    assert not open_places & NEVER_SPLIT
+    assert not {after for _, after in open_places} & NEVER_BEFORE
