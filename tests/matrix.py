@@ -102,19 +102,24 @@ def run_other(version: str, suite: tuple[str, ...]) -> Run | None:
     return run_suite(version, agent_environment(version, python), suite)
 
 
+def shown(run: Run) -> Run:
+    print(f"\n== Python {run.version}\n{run.output}", flush=True)
+    return run
+
+
 def main() -> int:
     corpus = "--corpus" in sys.argv[1:]
     others = [v for v in SUPPORTED if v != this_version()]
     suite = CORPUS if corpus else AGENT_SUITE
-    runs = [run_suite(this_version(), Path(sys.executable), CORPUS if corpus else ("tests",))]
-    missing = []
     # One after the other: many tests are several processes, and a crowded machine is no test.
+    runs = [
+        shown(run_suite(this_version(), Path(sys.executable), CORPUS if corpus else ("tests",)))
+    ]
+    missing = []
     for version in others:
         run = run_other(version, suite)
-        runs += [run] if run is not None else []
+        runs += [shown(run)] if run is not None else []
         missing += [version] if run is None else []
-    for run in runs:
-        print(f"\n== Python {run.version}\n{run.output}", flush=True)
     print("== Summary")
     for run in runs:
         last = run.output.strip().splitlines()[-1] if run.output.strip() else "no output"
