@@ -20,7 +20,9 @@ SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 AGENT_SUITE = (
     "tests/unit/probe_agent",
     "tests/corpus",
-    "tests/integration/test_launch_puts_the_agent_in.py",
+    # With the base dependencies alone, `sonde run` brings the agent into a process.
+    "tests/integration/test_launch_puts_the_agent_in.py::"
+    "test_a_python_command_gets_the_agent_in_the_same_process",
 )
 CORPUS = ("tests/corpus", "--corpus")
 # A script beside a checkout that unpacks a 3.14 where there is none; see CONTRIBUTING.

@@ -23,7 +23,9 @@ CORPUS_FILES_INSTRUMENTED = 150  # all of them would take half an hour on each P
 
 def sources(count):
     """List the library's files, or `count` of them, spread evenly."""
-    files = sorted(p for p in LIBRARY.rglob("*.py") if "site-packages" not in p.parts)
+    files = sorted(
+        p for p in LIBRARY.rglob("*.py") if "site-packages" not in p.parts and p.is_file()
+    )
     return files if count is None else files[:: max(1, len(files) // count)]
 
 
