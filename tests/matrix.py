@@ -1,6 +1,6 @@
 """Run the tests on every Python that is here, and say which are missing.
 
-The whole suite runs on the Python of this process (`.venv`); the agent's suite runs again on each
+Everything runs on the Python of this process (`.venv`); the agent's suite runs again on each
 other supported Python, in an environment of its own that holds only what the agent needs. Called
 by `make test`; `--corpus` runs the long corpus instead. Standard library only.
 """
@@ -24,6 +24,8 @@ AGENT_SUITE = (
     "tests/integration/test_launch_puts_the_agent_in.py::"
     "test_a_python_command_gets_the_agent_in_the_same_process",
 )
+# In a process of its own on this Python too: the agent's tests look at the modules of the process.
+THE_REST = ("tests", "--ignore=tests/unit/probe_agent", "--ignore=tests/corpus")
 CORPUS = ("tests/corpus", "--corpus")
 # A script beside a checkout that unpacks a 3.14 where there is none; see CONTRIBUTING.
 GET_314 = ROOT.parent / "shared" / "bin" / "get-python314"
@@ -114,9 +116,8 @@ def main() -> int:
     others = [v for v in SUPPORTED if v != this_version()]
     suite = CORPUS if corpus else AGENT_SUITE
     # One after the other: many tests are several processes, and a crowded machine is no test.
-    runs = [
-        shown(run_suite(this_version(), Path(sys.executable), CORPUS if corpus else ("tests",)))
-    ]
+    mine = (CORPUS,) if corpus else (AGENT_SUITE[:2], THE_REST)
+    runs = [shown(run_suite(this_version(), Path(sys.executable), part)) for part in mine]
     missing = []
     for version in others:
         run = run_other(version, suite)
