@@ -200,10 +200,13 @@ class Entry:
     looked up in the frame's globals, then the builtins.
     """
 
-    __slots__ = ("_all_names", "guard_names", "hit_names", "live", "readings")
+    __slots__ = ("_all_names", "_line", "guard_names", "hit_names", "live", "readings")
 
-    def __init__(self, live: LiveProbe, code: CodeType, variables: tuple[str, ...]) -> None:
+    def __init__(
+        self, live: LiveProbe, code: CodeType, variables: tuple[str, ...], line: int = 0
+    ) -> None:
         self.live = live
+        self._line = line
         self.readings = live.captures or self._every_variable(code, variables)
         condition_names = live.condition.names if live.condition else ()
         self.guard_names = tuple(n for n in condition_names if n in variables)
@@ -323,6 +326,9 @@ class Entry:
             known = dict(zip(self.hit_names, values, strict=True))
             plain = _copy(live.capture, self.readings, known, frame)
             stack = stack_of(frame, live.probe.stack_frames)
+            if stack and not stack[0][1]:
+                # A block out of line, as on each round of a `for`, has no line of its own.
+                stack = ((stack[0][0], self._line, stack[0][2]), *stack[1:])
             raw = RawHit(self, time_ns(), thread_name(), task_name(), plain, stack)
             live.intake.put(raw)
             done = True

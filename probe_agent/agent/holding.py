@@ -349,7 +349,7 @@ def _fault(error: Exception) -> None:
 
 
 def _insertion(live: LiveProbe, code: CodeType, line: int) -> Insertion:
-    entry = Entry(live, code, variables(code))
+    entry = Entry(live, code, variables(code), line)
     return Insertion(
         probe_id=live.probe.probe_id,
         line=line,

@@ -90,6 +90,17 @@ def test_without_capture_expressions_all_variables_come_back(agent, load, line_o
     }
 
 
+def test_each_round_of_a_for_loop_is_a_hit_on_its_line(agent, load, line_of):
+    text = "def total(items):\n    t = 0\n    for i in items:  # probe: here\n        t += i\n    return t\n"
+    module = load("agent_rounds", text)
+    agent.place(snapshot(module, 3, captures=capture("t"), max_hits=10))
+    agent.wait_for_state("p-aaaaaa", wire.PROBE_STATE_ARMED)
+    assert module.total([1, 2, 3]) == 6
+    results = agent.wait_for_results("p-aaaaaa", 4)
+    assert [r.values[0].literal for r in results] == ["0", "1", "3", "6"]
+    assert {r.stack[0].rsplit("/", 1)[-1] for r in results} == {"agent_rounds.py:3 total"}
+
+
 def test_a_log_probe_fills_its_message(agent, load, line_of):
     module = load("agent_log", CHECK)
     probe = snapshot(
