@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from probe_agent.probe import Kind, Location, Problem, Result, SourceMatch, State, Status, Where
+from probe_agent.probe import Kind, Location, Problem, Result, SourceMatch, State, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,6 @@ class StoredProbe:
     created_at: datetime
     expires_at: datetime
     removed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredStatus:
-    """One instance's last word on one probe. `connected`: whether the instance still is."""
-
-    instance: str
-    connected: bool
-    status: Status
 
 
 @dataclass(frozen=True, slots=True)

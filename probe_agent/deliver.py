@@ -76,7 +76,6 @@ class Delivery:
     def __init__(self, intake: Intake, outbox: Outbox) -> None:
         self._intake = intake
         self._outbox = outbox
-        self._sequences: dict[str, int] = {}
 
     def take_some(self, most: int = SLICE_HITS) -> int:
         """Deliver up to `most` raw hits. Returns: how many there were."""
@@ -87,10 +86,6 @@ class Delivery:
                 return taken
             self._deliver(raw)
         return most
-
-    def forget(self, probe_id: str) -> None:
-        """Drop the sequence of a probe that is gone."""
-        self._sequences.pop(probe_id, None)
 
     def _deliver(self, raw: RawHit) -> None:
         live = raw.entry.live
@@ -120,13 +115,11 @@ class Delivery:
         else:
             names = (reading.name for reading in raw.entry.readings)
             values = tuple(map(to_value, names, redacted))
-        probe_id = live.probe.probe_id
-        sequence = self._sequences[probe_id] = self._sequences.get(probe_id, 0) + 1
         return Result(
             number=self._outbox.next_number(),
             result_id=random_id("r", 8),
-            probe_id=probe_id,
-            sequence=sequence,
+            probe_id=live.probe.probe_id,
+            sequence=live.delivered + 1,
             time_ms=raw.time_ns // 1_000_000,
             thread=raw.thread,
             task=raw.task,

@@ -177,7 +177,6 @@ class Holding:
                 held.said = status
             if held.to_forget and held.state.is_final:
                 del self._held[probe_id]
-                self._delivery.forget(probe_id)
         found += [Status(i, State.REMOVED) for i in self._unknown]
         self._unknown.clear()
         return tuple(found)

@@ -174,8 +174,8 @@ class Agent:
     async def _live(self) -> None:
         tending = asyncio.create_task(self._tend())
         try:
-            while True:
-                await _pause(await self._converse())
+            while True:  # noqa: ASYNC110  nothing tells of a hub that comes: we look again
+                await asyncio.sleep(await self._converse())
         finally:
             tending.cancel()
             await asyncio.gather(tending, return_exceptions=True)
@@ -227,10 +227,6 @@ class Agent:
         self._disconnected.clear()
         if self._is_connected:
             await _either(self._disconnected, _FAREWELL_S)
-
-
-async def _pause(seconds: float) -> None:
-    await asyncio.sleep(seconds)
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probe_agent.errors import ExpressionRefused
 from probe_agent.expression.grammar import Checked, check
-from probe_agent.redaction import is_sensitive_name
+from probe_agent.redaction import Redactor
 
 
 def check_condition(text: str) -> Checked:
@@ -14,7 +14,7 @@ def check_condition(text: str) -> Checked:
     Raises: ExpressionRefused.
     """
     checked = check(text)
-    if any(map(is_sensitive_name, (*checked.words, "_".join(checked.words)))):
+    if Redactor().is_sensitive_expression(checked.words):
         raise ExpressionRefused(
             "Cannot use this condition",
             "it reads a name whose values are kept secret (password, token, key, ...)",
