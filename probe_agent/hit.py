@@ -2,7 +2,8 @@
 
 In this order: condition, hit limit and rate, capture to plain values, intake. No I/O, no lock, no
 formatting, no redaction; `deliver` does the rest in the background. `rewrite` inserts the calls:
-`Entry.guard` with the condition's variables, and, only if that returned True, `Entry.hit`.
+`Entry.guard` with the condition's variables, and, only if that returned True, `Entry.hit`. Where
+the condition is a quick test, the inserted code asks the guard only now and then.
 
 Nothing of ours escapes: `_is_ours` tells our own failures from what the application's signal
 handlers raise while we run, and only the first are swallowed, and counted.
@@ -14,11 +15,12 @@ import builtins
 from _queue import SimpleQueue
 from _thread import get_ident
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sys import _getframe
 from time import perf_counter_ns, time_ns
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import Final, NamedTuple
 
 from probe_agent.capture import (
@@ -36,11 +38,14 @@ from probe_agent.expression import (
     check_template,
     compile_condition,
     compile_expression,
+    compile_guard,
+    quick_test,
 )
 from probe_agent.expression.condition import check_condition
 from probe_agent.limits import HitRate
 from probe_agent.plain import MARK, UNBOUND, Plain
 from probe_agent.probe import Counts, Kind, Probe
+from probe_agent.quick import Quick, Tally
 from probe_agent.redaction import Redactor
 
 # Raw hits that may wait for the background thread; at a few kB each, a few MB at the most.
@@ -51,6 +56,8 @@ _SAMPLES: Final = 3
 _SAMPLE_EVERY_NS: Final = 1_000_000_000
 # One false evaluation in so many is timed: two clock readings cost more than a simple condition.
 _TIME_EVERY: Final = 64
+# What a quick test that was false took, by `make bench`: less than it would take to time it.
+_QUICK_NS: Final = 25
 
 # What our code can raise by mistake; anything else was raised by a signal handler or from outside.
 _OUR_TYPES: Final = (
@@ -114,8 +121,8 @@ class LiveProbe:
         *("armed_ns", "captured", "delivered", "dropped_budget", "dropped_capture_failed"),
         *("dropped_hit_limit", "dropped_outbox", "dropped_rate", "probe", "rate", "samples"),
         *("condition", "condition_error", "errors", "false", "guard_ns", "guard_timed", "hit_ns"),
-        *("busy", "captures", "intake", "next_slow", "parts", "sampled_ns", "template", "capture"),
-        *("is_over", "redactor"),
+        *("busy", "captures", "intake", "next_look", "parts", "sampled_ns", "template", "capture"),
+        *("ended", "guard", "is_over", "quick", "redactor", "tallies"),
     )
 
     def __init__(self, probe: Probe, intake: Intake, limits: CaptureLimits) -> None:
@@ -125,6 +132,9 @@ class LiveProbe:
         self.rate = HitRate(probe.max_hits_per_second)
         self.capture = make_capture_all(limits)
         self.condition = self._condition()
+        self.guard = self._guard()
+        self.quick = quick_test(self.condition.checked) if self.condition else None
+        self.tallies: tuple[Tally, ...] = ()
         self.parts = tuple(
             _reading(part, check(part))
             for part in (self.condition.checked.parts if self.condition else ())
@@ -139,8 +149,9 @@ class LiveProbe:
         self.condition_error: str | None = None
         self.samples: tuple[tuple[Plain, ...], ...] = ()
         self.sampled_ns = 0
-        self.next_slow = 0
+        self.next_look = 0
         self.is_over = False
+        self.ended: tuple[int, int] | None = None
         self.busy: set[int] = set()
 
     def _condition(self) -> Reading | None:
@@ -149,20 +160,86 @@ class LiveProbe:
         checked = check_condition(self.probe.condition)
         return Reading("condition", checked.names, compile_condition(checked), checked)
 
+    def _guard(self) -> Callable[..., bool] | None:
+        if self.condition is None:
+            return None
+        return MethodType(compile_guard(self.condition.checked, _OUR_TYPES), self)
+
     def _captures(self) -> tuple[Reading, ...]:
         if self.probe.kind is Kind.LOG:
             self.template = check_template(self.probe.message or "")
             return tuple(_reading(c.text, c) for c in self.template.expressions)
         return tuple(_reading(c.name, check(c.expression)) for c in self.probe.captures)
 
+    def tally(self) -> Tally:
+        """Count in one more place."""
+        tally = Tally()
+        self.tallies = (*self.tallies, tally)
+        return tally
+
     def end(self) -> None:
         """Count and capture nothing more: a frame that began before may still run our code."""
         self.is_over = True
-        self.next_slow = 0  # the guard's quick way does not look at `is_over`
+        self.ended = (self._all_false(), self.errors)
 
     def revive(self) -> None:
         """Go on counting where it ended."""
         self.is_over = False
+        self.ended = None
+
+    def refresh(self, now_ns: int) -> None:
+        """Have quick tests ask the guard once more when the samples are old. Any thread."""
+        if self.tallies and now_ns - self.sampled_ns > _SAMPLE_EVERY_NS:
+            self.next_look = 0
+            for tally in self.tallies:
+                tally.ask()
+
+    def look(self, values: tuple[object, ...]) -> None:
+        """Time an evaluation that was false, and keep the values compared now and then."""
+        if self.is_over or self.condition is None:
+            return
+        now = self._time(values)
+        if len(self.samples) < _SAMPLES or now - self.sampled_ns > _SAMPLE_EVERY_NS:
+            self._sample(dict(zip(self.condition.names, values, strict=True)), now)
+        if len(self.samples) == _SAMPLES:
+            self.next_look = self.false + _TIME_EVERY
+            for tally in self.tallies:
+                tally.go_on()
+
+    def failed(self, error: Exception, values: tuple[object, ...]) -> bool:
+        """Count an evaluation that could not be done. Returns: False if the error is not ours."""
+        if isinstance(error, EvaluationError):
+            self.condition_error = error.reason
+        elif _is_ours(error):
+            self.condition_error = f"{type(error).__name__} in Sonde itself; please report it"
+        else:
+            return False
+        if self.errors % _TIME_EVERY == 0:
+            self._time(values)
+        self.errors += 1
+        return True
+
+    def _time(self, values: tuple[object, ...]) -> int:
+        """Time the condition once more. Returns: when it was done."""
+        assert self.condition is not None
+        started = perf_counter_ns()
+        with suppress(EvaluationError):
+            self.condition.evaluate(*values)
+        now = perf_counter_ns()
+        if len(self.samples) == _SAMPLES or self.errors:
+            self.guard_ns += now - started
+            self.guard_timed += 1
+        else:  # the first ones run cold: the latest is the best guess so far
+            self.guard_ns, self.guard_timed = now - started, 1
+        return now
+
+    def _sample(self, known: Mapping[str, object], now_ns: int) -> None:
+        sample = _copy(self.capture, self.parts, known, None)
+        self.sampled_ns = now_ns
+        self.samples = (*self.samples, sample)[-_SAMPLES:]
+
+    def _all_false(self) -> int:
+        return self.false + sum(tally.count for tally in self.tallies)
 
     @property
     def is_exhausted(self) -> bool:
@@ -182,7 +259,8 @@ class LiveProbe:
             *(self.dropped_hit_limit, self.dropped_rate, self.dropped_budget),
             *(self.dropped_outbox, self.dropped_capture_failed),
         )
-        captured, false, errors = self.captured, self.false, self.errors
+        captured = self.captured
+        false, errors = self.ended or (self._all_false(), self.errors)
         true = captured + sum(dropped)
         return Counts(true + false + errors, true, false, errors, captured, *dropped)
 
@@ -190,17 +268,19 @@ class LiveProbe:
         """Time spent on the application's threads so far: hits measured, guards estimated."""
         evaluated = self.false + self.errors + self.captured
         guard_mean = self.guard_ns / self.guard_timed if self.guard_timed else 0.0
-        return self.hit_ns + guard_mean * (evaluated if self.condition else 0)
+        quick_ns = _QUICK_NS * sum(tally.count for tally in self.tallies)
+        return self.hit_ns + quick_ns + guard_mean * (evaluated if self.condition else 0)
 
 
 class Entry:
     """One probe in one code object: what `rewrite` inserts there.
 
     `guard_names` and `hit_names` are variables of that code; every other name of an expression is
-    looked up in the frame's globals, then the builtins.
+    looked up in the frame's globals, then the builtins. `guard` returns exactly True if the hit
+    counts; None: there is no condition.
     """
 
-    __slots__ = ("_all_names", "_line", "guard_names", "hit_names", "live", "readings")
+    __slots__ = ("_line", "guard", "guard_names", "hit_names", "live", "quick", "readings")
 
     def __init__(
         self, live: LiveProbe, code: CodeType, variables: tuple[str, ...], line: int = 0
@@ -212,7 +292,9 @@ class Entry:
         self.guard_names = tuple(n for n in condition_names if n in variables)
         wanted = dict.fromkeys(n for r in self.readings for n in r.names)
         self.hit_names = tuple(n for n in wanted if n in variables)
-        self._all_names = self.guard_names == condition_names
+        is_whole = self.guard_names == condition_names
+        self.guard = live.guard if is_whole else self.guard_with_outer
+        self.quick = Quick(live.quick, live.tally()) if live.quick and is_whole else None
 
     def _every_variable(self, code: CodeType, variables: tuple[str, ...]) -> tuple[Reading, ...]:
         if self.live.probe.kind is Kind.LOG:
@@ -222,69 +304,21 @@ class Entry:
         visible = (n for n in names if n.isidentifier() and not n.startswith("__"))
         return tuple(_variable(n) for n in list(visible)[:MOST_VARIABLES])
 
-    def guard(self, *values: object) -> bool:
-        """Evaluate the condition. Returns: True exactly if the hit counts."""
+    def guard_with_outer(self, *values: object) -> bool:
+        """Decide where the condition reads names that are no variables of the code."""
         live = self.live
-        condition = live.condition
-        assert condition is not None
-        if live.false + live.errors >= live.next_slow:
-            return self._guard_slowly(values, _getframe(1))
-        try:
-            if not self._all_names:
-                values = _complete(condition.names, self.guard_names, values, _getframe(1))
-            outcome = condition.evaluate(*values)
-        except EvaluationError as error:
-            live.errors += 1
-            live.condition_error = error.reason
-            return False
-        if outcome is True:
-            return True
-        live.false += 1
-        return False
-
-    def _guard_slowly(self, values: tuple[object, ...], frame: FrameType) -> bool:
-        """Evaluate as `guard` does, timed, and keep the values compared now and then."""
-        live = self.live
-        if live.is_over:
-            return False
-        condition = live.condition
-        assert condition is not None
-        started = perf_counter_ns()
-        values = _complete(condition.names, self.guard_names, values, frame)
-        outcome = None
-        try:
-            outcome = condition.evaluate(*values)
-        except EvaluationError as error:
-            live.errors += 1
-            live.condition_error = error.reason
-        now = perf_counter_ns()
-        has_samples = len(live.samples) >= _SAMPLES
-        if has_samples:
-            live.guard_ns += now - started
-            live.guard_timed += 1
-        else:  # the first ones run cold: the latest is the best guess so far
-            live.guard_ns, live.guard_timed = now - started, 1
-        if outcome is False:
-            live.false += 1
-            if not has_samples or now - live.sampled_ns > _SAMPLE_EVERY_NS:
-                self._sample(condition.names, values, now)
-        live.next_slow = live.false + live.errors + (_TIME_EVERY if has_samples else 0)
-        return outcome is True
-
-    def _sample(self, names: tuple[str, ...], values: tuple[object, ...], now_ns: int) -> None:
-        live = self.live
-        known = dict(zip(names, values, strict=True))
-        try:
-            sample = _copy(live.capture, live.parts, known, None)
-        except _OUR_TYPES as error:
-            if not _is_ours(error):
-                raise
-            return
-        live.sampled_ns = now_ns
-        live.samples = (*live.samples, sample)[-_SAMPLES:]
+        assert live.guard is not None
+        assert live.condition is not None
+        known = dict(zip(self.guard_names, values, strict=True))
+        frame = _getframe(1)
+        names = live.condition.names
+        return live.guard(*(known[n] if n in known else _outer(n, frame) for n in names))
 
     def hit(self, *values: object) -> None:
         """Count this hit, and capture it if the limits allow."""
+        self._hit(values, _getframe(1))
+
+    def _hit(self, values: tuple[object, ...], frame: FrameType) -> None:
         started = perf_counter_ns()
         live = self.live
         if live.is_over:
@@ -296,7 +330,7 @@ class Entry:
             return
         try:
             live.busy.add(me)
-            self._take(values, _getframe(1), started)
+            self._take(values, frame, started)
         except _OUR_TYPES as error:
             if not _is_ours(error):
                 raise
@@ -337,6 +371,28 @@ class Entry:
                 live.captured -= 1
                 live.dropped_capture_failed += 1
 
+    def run(self, frame: FrameType, read: Callable[[FrameType, str], object]) -> None:
+        """Do what the inserted code does, for a frame that runs code without it.
+
+        Args: read: gives the value of a variable there, or UNBOUND.
+        """
+        live = self.live
+        if live.is_over:
+            return
+        try:
+            if live.guard is not None and live.condition is not None:
+                names, own = live.condition.names, self.guard_names
+                seen = [read(frame, n) if n in own else _outer(n, frame) for n in names]
+                if not live.guard(*seen):
+                    return
+            values = tuple([read(frame, name) for name in self.hit_names])
+        except _OUR_TYPES as error:
+            if not _is_ours(error):
+                raise
+            live.dropped_capture_failed += 1
+            return
+        self._hit(values, frame)
+
 
 def _copy(
     capture_all: Callable[[Sequence[object]], tuple[Plain, ...]],
@@ -362,21 +418,6 @@ def _copy(
             marks[at] = (MARK, error.mark)
     copied = capture_all(values)
     return tuple(marks.get(at, c) for at, c in enumerate(copied)) if marks else copied
-
-
-def _complete(
-    names: tuple[str, ...],
-    passed: tuple[str, ...],
-    values: tuple[object, ...],
-    frame: FrameType,
-) -> tuple[object, ...]:
-    """Put the values of all `names` in order: those `passed` by the block, the others from outside
-    of the function.
-    """
-    if names == passed:
-        return values
-    known = dict(zip(passed, values, strict=True))
-    return tuple(known[n] if n in known else _outer(n, frame) for n in names)
 
 
 def _outer(name: str, frame: FrameType | None) -> object:

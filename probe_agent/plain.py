@@ -52,5 +52,11 @@ class Unbound(Enum):
 
     UNBOUND = "<unbound>"
 
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        """Be pickled as something that needs no Sonde: it stands in the constants of probed code,
+        which may be shipped elsewhere.
+        """
+        return object, ()
+
 
 UNBOUND: Final = Unbound.UNBOUND

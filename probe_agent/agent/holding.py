@@ -86,7 +86,8 @@ class Holding:
         self._rewriter = Rewriter(self._program.functions_using)
         self._watch = ImportWatch(self._wants, self._transform, self._loaded, _fault)
         self._is_watching = False
-        # When functions with code of removed probes were last looked for; None: none are left.
+        # When code that is no longer in force was last looked for: functions that have it, frames
+        # that run it and are served by events. None: none is left.
         self._swept_s: float | None = None
         self._pending: tuple[LiveProbe, ...] = ()
         self._adoptions: SimpleQueue[_Adoption | str] = SimpleQueue()
@@ -148,6 +149,8 @@ class Holding:
         self._adopt(now_s)
         self._sweep(now_s)
         for held in list(self._held.values()):
+            if held.live is not None:
+                held.live.refresh(perf_counter_ns())
             if held.ending is not None:
                 self._finish(held, now_s)
             elif held.state.is_final:
@@ -187,7 +190,9 @@ class Holding:
             held.said = None
 
     def _sweep(self, now_s: float) -> None:
-        """Look for closures that a frame of before has made since its probe was removed."""
+        """Look for closures that a frame of before has made since its probe was removed, and give
+        up old code that no frame runs any more.
+        """
         if self._swept_s is not None and now_s - self._swept_s >= _RETRY_S:
             self._swept_s = now_s if self._rewriter.sweep() else None
 
@@ -222,6 +227,8 @@ class Holding:
         for chain in chains:
             insertion = _insertion(live, chain[-1], location.line)
             held.frames_missed += self._rewriter.place(chain, insertion).frames_missed
+        if self._rewriter.is_serving:
+            self._swept_s = held.tried_s
         if chains:
             self._armed(held, location)
 
@@ -352,10 +359,12 @@ def _insertion(live: LiveProbe, code: CodeType, line: int) -> Insertion:
     return Insertion(
         probe_id=live.probe.probe_id,
         line=line,
-        guard=entry.guard if live.condition else None,
+        guard=entry.guard,
         guard_names=entry.guard_names,
         hit=entry.hit,
         hit_names=entry.hit_names,
+        quick=entry.quick,
+        run=entry.run,
     )
 
 

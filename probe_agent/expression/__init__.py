@@ -3,8 +3,9 @@
 Shared with the server. `eval` never appears; what is not known to be safe is refused in words.
 """
 
-from probe_agent.expression.compile import compile_condition, compile_expression
+from probe_agent.expression.compile import compile_condition, compile_expression, compile_guard
 from probe_agent.expression.grammar import Checked, check
+from probe_agent.expression.quick import quick_test
 from probe_agent.expression.template import CheckedTemplate, check_template, fill
 from probe_agent.reading import EvaluationError, NotRun
 
@@ -17,5 +18,7 @@ __all__ = [
     "check_template",
     "compile_condition",
     "compile_expression",
+    "compile_guard",
     "fill",
+    "quick_test",
 ]

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from probe_agent.expression.grammar import Checked, parse
 from probe_agent.expression.operations import (
@@ -108,6 +108,51 @@ def compile_condition(checked: Checked) -> Callable[..., bool]:
     return writer.function(piece.text if piece.is_bool else f"not not {_testable(piece)}")
 
 
+def compile_guard(checked: Checked, ours: tuple[type[Exception], ...]) -> Callable[..., bool]:
+    """Make the function that decides whether a hit counts, and counts it if it does not.
+
+    Args: ours: what our own code can raise by mistake, EvaluationError among them.
+    Returns: a function of a `Guarded` and the values of `checked.names`, by position; UNBOUND is
+        allowed. Gives exactly True or False; raises nothing of ours.
+    Raises: ExpressionRefused: the text is not in the language; `checked` is not taken on trust.
+    """
+    writer = _Writer(checked)
+    piece = writer.whole()
+    return writer.guard(piece.text if piece.is_bool else _testable(piece), ours)
+
+
+class Guarded(Protocol):
+    """What a guard tells: the counts of one probe.
+
+    `false`: how often the condition was false; from `next_look` on, `look` is called with the
+    values. `failed` tells whether an exception was ours, and has counted it then.
+    """
+
+    false: int
+    next_look: int
+
+    def look(self, values: tuple[object, ...]) -> None:
+        """Take note of values with which the condition was false."""
+
+    def failed(self, error: Exception, values: tuple[object, ...]) -> bool:
+        """Count an exception of ours. Returns: False if it is not ours."""
+
+
+_GUARD: Final = """\
+def guard(live, {parameters}):
+ try:
+  if {condition}:
+   return True
+  live.false += 1
+  if live.false >= live.next_look:
+   live.look(({parameters}))
+ except OURS as error:
+  if not live.failed(error, ({parameters})):
+   raise
+ return False
+"""
+
+
 class _Writer:
     """Writes one function: its text, and the globals that it needs."""
 
@@ -125,7 +170,18 @@ class _Writer:
 
     def function(self, body: str) -> Callable[..., Any]:
         """Compile what was written; nothing of it runs yet."""
-        text = f"def expression({', '.join(self._parameters.values())}):\n return {body}\n"
+        return self._compiled(f"def expression({self._listed()}):\n return {body}\n")
+
+    def guard(self, condition: str, ours: tuple[type[Exception], ...]) -> Callable[..., bool]:
+        """Compile a condition that was written, with its counts."""
+        self._keep("OURS", ours)
+        return self._compiled(_GUARD.format(parameters=self._listed(), condition=condition))
+
+    def _listed(self) -> str:
+        """List the parameters, each with a comma behind it."""
+        return "".join(f"{name}, " for name in self._parameters.values())
+
+    def _compiled(self, text: str) -> Callable[..., Any]:
         module = compile(text, "<sonde expression>", "exec", dont_inherit=True)
         code = next(c for c in module.co_consts if type(c) is CodeType)
         return FunctionType(code, self._globals)

@@ -44,34 +44,42 @@ _USES_PER_LOOK: Final = 16
 # The truth of these is their length or value, and nothing else has a say in it.
 _TESTABLE_IDS: Final = ATOM_IDS | DICT_IDS | SEQUENCE_IDS | {id(set), id(frozenset)}
 
-# The class, how and under which name it is read, whether instances have a dict, and if so whether
-# they hold nothing else. A tuple: this is unpacked on every use.
-_Way = tuple["weakref.ref[type]", Callable[[object, str], Any], str, bool, bool]
+# How and under which name it is read, whether instances have a dict, and if so whether they hold
+# nothing else. A tuple: this is unpacked on every use.
+_Way = tuple[Callable[[object, str], Any], str, bool, bool]
 _Verdict = TypeVar("_Verdict")
 
 
 class _Verdicts(Generic[_Verdict]):
-    """What was found out about classes, by the id of the class, until it grows old."""
+    """What was found out about classes, by the id of the class, until it grows old or the class
+    ends: another one may get its id.
+    """
 
-    __slots__ = ("by_id", "until_s", "uses")
+    __slots__ = ("_classes", "by_id", "until_s")
 
     def __init__(self) -> None:
         self.by_id: dict[int, _Verdict] = {}
+        self._classes: list[weakref.ref[type]] = []
         self.until_s = 0.0
-        self.uses = 0
 
-    def look_at_clock(self) -> None:
-        """Begin another 16 uses, forgetting everything if it is older than a second."""
-        self.uses = _USES_PER_LOOK
+    def look_at_clock(self) -> int:
+        """Forget everything if it is older than a second. Returns: uses until the next look."""
         now = monotonic()
         if now >= self.until_s:
-            self.by_id.clear()
+            self._clear()
             self.until_s = now + _CACHE_S
+        return _USES_PER_LOOK
 
     def keep(self, kind: type, verdict: _Verdict) -> None:
-        if len(self.by_id) >= _CACHED_TYPES:
-            self.by_id.clear()
-        self.by_id[id(kind)] = verdict
+        if len(self._classes) >= _CACHED_TYPES:
+            self._clear()
+        by_id, key = self.by_id, id(kind)
+        self._classes.append(weakref.ref(kind, lambda _: by_id.pop(key, None)))
+        by_id[key] = verdict
+
+    def _clear(self) -> None:
+        self.by_id.clear()
+        self._classes.clear()
 
 
 def make_attribute(name: str) -> Callable[[object], object]:
@@ -81,17 +89,18 @@ def make_attribute(name: str) -> Callable[[object], object]:
     """
     verdicts: _Verdicts[_Way] = _Verdicts()
     ways = verdicts.by_id
+    uses = 0
 
     def attribute(of: object) -> object:
-        verdicts.uses -= 1
-        if verdicts.uses < 0:
-            verdicts.look_at_clock()
-        kind = type(of)
-        way = ways.get(id(kind))
+        nonlocal uses
+        uses -= 1
+        if uses < 0:
+            uses = verdicts.look_at_clock()
+        way = ways.get(id(type(of)))
         if way is None:
             return look(of)
-        known, get, stored_as, has_dict, is_plain = way
-        if known() is not kind or (
+        get, stored_as, has_dict, is_plain = way
+        if (
             has_dict
             # The common case of `is_dict_plain`.
             and not (is_plain and len(get_referents(of)) > 2)
@@ -119,19 +128,20 @@ def make_testable() -> Callable[[Any], Any]:
     """Make the function that gives back what Python may test for truth by itself: an exact builtin,
     or an object whose class has no say in it. It raises EvaluationError for all else.
     """
-    verdicts: _Verdicts[weakref.ref[type]] = _Verdicts()
+    verdicts: _Verdicts[bool] = _Verdicts()
+    uses = 0
 
     def testable(of: Any) -> Any:
+        nonlocal uses
         kind = type(of)
         if id(kind) in _TESTABLE_IDS:
             return of
-        verdicts.uses -= 1
-        if verdicts.uses < 0:
-            verdicts.look_at_clock()
-        known = verdicts.by_id.get(id(kind))
-        if known is None or known() is not kind:
+        uses -= 1
+        if uses < 0:
+            uses = verdicts.look_at_clock()
+        if id(kind) not in verdicts.by_id:
             _refuse_own_truth(kind)
-            verdicts.keep(kind, weakref.ref(kind))
+            verdicts.keep(kind, verdict=True)
         return of
 
     return testable
@@ -170,4 +180,4 @@ def _way(kind: type, name: str) -> _Way | None:
     if not is_stored(kind, stored_as):
         return None
     has_dict = DICT_OFFSET_OF(kind) != 0
-    return weakref.ref(kind), getter_of(kind), stored_as, has_dict, is_plain_layout(kind)
+    return getter_of(kind), stored_as, has_dict, is_plain_layout(kind)

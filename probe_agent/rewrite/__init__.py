@@ -3,7 +3,8 @@
 The only place that imports `bytecode` and that sets `__code__`. Read in this order: `insertion`
 (what), `points` (where), `units` and `tables` (code taken apart and put together), `flow`,
 `variables`, `block`, `insert` (one code object), `tree` (a code object and what is nested in it),
-`census` (who runs it), `rewriter` (live functions).
+`census` (who runs it), `versions` (what keeps its calls fast), `running` (frames that began
+before), `native` (what those two need of C), `rewriter` (live functions).
 """
 
 from probe_agent.rewrite.insert import instrument

@@ -1,7 +1,7 @@
 """Put insertions into a code object, and prove on the result that nothing else changed.
 
-`instrument` is a pure function, for any thread. The names, variables, flags and first line of the
-code object stay; constants are appended; the stack may grow.
+`instrument` is a pure function, for any thread. The variables, flags and first line of the
+code object stay; constants are appended, and the name of an attribute; the stack may grow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from types import CodeType
 from typing import TypeAlias
 
 from probe_agent.errors import Unsupported
-from probe_agent.rewrite.block import Block, Constants, Place, make_unit
+from probe_agent.rewrite.assembly import Constants, Place, make_unit
+from probe_agent.rewrite.block import Block
 from probe_agent.rewrite.flow import Flow, depths_of, flow_of, may_be_bound
 from probe_agent.rewrite.insertion import Insertion
 from probe_agent.rewrite.opcodes import FORWARD_TWIN, number
@@ -143,6 +144,7 @@ class _Splice:
             co_linetable=encoded.lines,
             co_exceptiontable=encoded.exceptions,
             co_consts=tuple(self._constants.values),
+            co_names=tuple(self._constants.names),
             co_stacksize=max(self._code.co_stacksize, *(depth or 0 for depth in depths)),
         )
         if _listing(decode(result)) != _listing(units):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dis
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from probe_agent.errors import Unsupported
 
@@ -21,9 +22,13 @@ class Dialect:
     """How one minor version of CPython wants a few things written.
 
     `call_head`: what stands before the arguments of a call, `callable` being the LOAD_CONST;
-    `call_tail`: what stands after them, each with the number of arguments. `jump_if_false`: a
-    forward jump that takes the value off the stack, for an exact bool. `load_local`: pushes a
-    local, raises if it has none. `merges_locations`: neighbours at one location share an entry of
+    `call_tail`: what stands after them, each with the number of arguments. `jump_if_false`,
+    `jump_if_true`: forward jumps that take the value off the stack, for an exact bool.
+    `load_local`: pushes a local, raises if it has none. `load_bound`: pushes one that has a value
+    and keeps it while it is on the stack. `attribute_shift`: how far LOAD_ATTR's argument, the
+    number of the name, is shifted.
+    `after_for`: what stands where FOR_ITER goes when there is no item left; its exit skips them or
+    pops the iterator by them. `merges_locations`: neighbours at one location share an entry of
     the line table. `after_end_for`: what FOR_ITER's exit skips together with END_FOR, if anything.
     `blames_unit_before_call`: an exception out of a Python function that was called inline is
     looked up in the exception table at the code unit in front of the calling one (ceval.c:
@@ -34,7 +39,11 @@ class Dialect:
     call_head: tuple[str, str]
     call_tail: tuple[str, ...]
     jump_if_false: str
+    jump_if_true: str
     load_local: str
+    load_bound: str
+    attribute_shift: int
+    after_for: tuple[str, ...]
     merges_locations: bool
     after_end_for: str
     blames_unit_before_call: bool
@@ -45,7 +54,11 @@ _DIALECTS: Final = {
         call_head=("PUSH_NULL", "callable"),
         call_tail=("PRECALL", "CALL"),
         jump_if_false="POP_JUMP_FORWARD_IF_FALSE",
+        jump_if_true="POP_JUMP_FORWARD_IF_TRUE",
         load_local="LOAD_FAST",  # raises by itself; later ones trust the compiler, and crash
+        load_bound="LOAD_FAST",
+        attribute_shift=0,
+        after_for=(),
         merges_locations=False,
         after_end_for="",
         blames_unit_before_call=False,
@@ -54,7 +67,11 @@ _DIALECTS: Final = {
         call_head=("PUSH_NULL", "callable"),
         call_tail=("CALL",),
         jump_if_false="POP_JUMP_IF_FALSE",
+        jump_if_true="POP_JUMP_IF_TRUE",
         load_local="LOAD_FAST_CHECK",
+        load_bound="LOAD_FAST",
+        attribute_shift=1,
+        after_for=("END_FOR",),
         merges_locations=True,
         after_end_for="",
         blames_unit_before_call=False,
@@ -63,7 +80,11 @@ _DIALECTS: Final = {
         call_head=("callable", "PUSH_NULL"),
         call_tail=("CALL",),
         jump_if_false="POP_JUMP_IF_FALSE",
+        jump_if_true="POP_JUMP_IF_TRUE",
         load_local="LOAD_FAST_CHECK",
+        load_bound="LOAD_FAST",
+        attribute_shift=1,
+        after_for=("END_FOR", "POP_TOP"),
         merges_locations=True,
         after_end_for="POP_TOP",
         blames_unit_before_call=True,
@@ -72,7 +93,11 @@ _DIALECTS: Final = {
         call_head=("callable", "PUSH_NULL"),
         call_tail=("CALL",),
         jump_if_false="POP_JUMP_IF_FALSE",
+        jump_if_true="POP_JUMP_IF_TRUE",
         load_local="LOAD_FAST_CHECK",
+        load_bound="LOAD_FAST_BORROW",
+        attribute_shift=1,
+        after_for=("END_FOR", "POP_ITER"),
         merges_locations=True,
         after_end_for="POP_ITER",
         blames_unit_before_call=True,
@@ -173,6 +198,8 @@ LOAD_FAST_AND_CLEAR: Final = number("LOAD_FAST_AND_CLEAR")
 LOAD_CONST: Final = number("LOAD_CONST")
 JUMP_BACKWARD_NO_INTERRUPT: Final = number("JUMP_BACKWARD_NO_INTERRUPT")
 
+COMPARE_OP: Final = number("COMPARE_OP")
+
 BINDS_ONE: Final = _numbers("STORE_FAST", "STORE_DEREF", "MAKE_CELL")
 # Two slots in one argument, four bits each.
 BINDS_IN_NIBBLES: Final = _numbers("STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST")
@@ -194,6 +221,7 @@ EXPRESSIONS: Final = _numbers(
     "BUILD_SLICE",
     "LIST_EXTEND",
     "LIST_APPEND",
+    "SET_ADD",
     "SET_UPDATE",
     "DICT_UPDATE",
     "DICT_MERGE",
@@ -213,12 +241,37 @@ EXPRESSIONS: Final = _numbers(
     "IMPORT_NAME",
     "RAISE_VARARGS",
     "LOAD_FAST_AND_CLEAR",
-    "JUMP_IF_FALSE_OR_POP",
-    "JUMP_IF_TRUE_OR_POP",
 )
+# Those of them with which a display or a comprehension begins, and by which it grows.
+BUILDS: Final = _numbers("BUILD_LIST", "BUILD_SET", "BUILD_MAP")
+FILLS: Final = _numbers("LIST_APPEND", "SET_ADD")
 CALL: Final = number("CALL")
+CHECK_EG_MATCH: Final = number("CHECK_EG_MATCH")
+FOR_ITER: Final = number("FOR_ITER")
+GET_ANEXT: Final = number("GET_ANEXT")
+
+
+def _argument_of_comparison(example: Callable[[Any, Any], Any]) -> int:
+    return next(i.arg or 0 for i in dis.get_instructions(example) if i.opcode == COMPARE_OP)
+
+
+# How each comparison is written as the argument of COMPARE_OP, which differs on each version: read
+# off what this interpreter's compiler makes.
+COMPARISONS: Final = {
+    symbol: _argument_of_comparison(example)
+    for symbol, example in {
+        "<": lambda a, b: a < b,
+        "<=": lambda a, b: a <= b,
+        "==": lambda a, b: a == b,
+        "!=": lambda a, b: a != b,
+        ">": lambda a, b: a > b,
+        ">=": lambda a, b: a >= b,
+    }.items()
+}
 # No statement begins with one of these: they use what the units before them made.
 GOES_ON: Final = _numbers(
+    "PRECALL",
+    "CALL",
     "STORE_FAST",
     "STORE_NAME",
     "STORE_GLOBAL",
@@ -226,7 +279,7 @@ GOES_ON: Final = _numbers(
     "STORE_FAST_STORE_FAST",
     "STORE_FAST_LOAD_FAST",
     "RETURN_VALUE",
-)
+) | _named("POP_JUMP")
 
 
 def require_supported() -> None:

@@ -8,17 +8,20 @@ known to the tables before the first function changes, and nothing relies on two
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 
 from probe_agent.rewrite.census import (
     SMALL_HEAP_BLOCKS,
+    codes_on_stacks,
     frames_of,
     functions_holding,
-    is_held_by_more_than_frames,
+    held_by_more_than_frames,
+    references_to,
 )
 from probe_agent.rewrite.insertion import Insertion, Reach
+from probe_agent.rewrite.running import RunningFrames
 from probe_agent.rewrite.tree import (
     Chain,
     Placement,
@@ -29,16 +32,18 @@ from probe_agent.rewrite.tree import (
     related,
     require_chain,
 )
+from probe_agent.rewrite.versions import FunctionVersions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Variant:
     """A code object that we made. It lives as long as somebody else uses it; its original as long
-    as it does.
+    as it does. `probe_ids`: the probes that stand in it.
     """
 
     code: weakref.ref[CodeType]
     original: CodeType
+    probe_ids: frozenset[str]
 
 
 class Rewriter:
@@ -55,6 +60,8 @@ class Rewriter:
         small_heap_blocks: int = SMALL_HEAP_BLOCKS,
     ) -> None:
         self._functions_using = functions_using
+        self._versions = FunctionVersions()
+        self._running = RunningFrames()
         self._small_heap_blocks = small_heap_blocks
         self._placements: list[Placement] = []
         # What new calls run, where that is not the original. By id of the original: (original, what
@@ -63,29 +70,48 @@ class Rewriter:
         self._variants: dict[int, _Variant] = {}
         self._functions: dict[int, weakref.ref[FunctionType]] = {}
 
+    @property
+    def is_serving(self) -> bool:
+        """True while events serve frames that began before; `sweep` gives them up in time."""
+        return bool(self._running.codes)
+
     def place(self, chain: Chain, insertion: Insertion) -> Reach:
         """Put one insertion into the last code object of `chain`, in all functions that use it, now
-        and later.
+        and later, and where events can do it in the frames that run it already.
 
         Raises: LineNotExecutable, Unsupported: nothing has changed then.
         """
-        chain = tuple(self.original(code) for code in chain)
+        originals = tuple(self.original(code) for code in chain)
+        if any(a is not b for a, b in zip(originals, chain, strict=True)):
+            chain = originals  # else the caller's own: one more would look like a user of the code
+        del originals
         require_chain(chain, chain[0])
-        before = {id(code): self._in_use(code) for code in chain}
+        reached = self._put(chain, insertion)
+        return Reach(reached, self._reach_running(chain, insertion, is_found=reached > 0))
+
+    def _put(self, chain: Chain, insertion: Insertion) -> int:
+        """Change the functions. Returns: how many run the insertion at their next call."""
         placements = [*self._placements, (chain, insertion)]
         fresh = self._derive([chain], placements)
-        functions = self._swap(fresh)
+        functions = self._swap(fresh, placements)
         self._commit(fresh, placements)
         current = fresh[id(chain[-1])][1]
-        reached = sum(function.__code__ is current for function in functions)
-        # Where no function was found the frames around it matter: what they make next will not have
-        # the probe.
-        missed = (
-            before[id(chain[-1])] if reached else [c for codes in before.values() for c in codes]
-        )
-        return Reach(
-            reached, frames_of(missed, self._known_references(missed), self._small_heap_blocks)
-        )
+        return sum(function.__code__ is current for function in functions)
+
+    def _reach_running(self, chain: Chain, insertion: Insertion, *, is_found: bool) -> int:
+        """Serve the frames that run old code. Returns: how many cannot be served."""
+        if not self._is_old_in_use(chain):
+            return 0
+        missed = [
+            code
+            for code in self._old(chain[-1])
+            if not self._carries(code, insertion.probe_id)
+            and not self._running.serve(code, insertion)
+        ]
+        if missed and not is_found:
+            # The frames around it matter: what they make next will not have the probe.
+            missed += [code for outer in chain[:-1] for code in self._old(outer)]
+        return frames_of(missed, self._known_references(missed), self._small_heap_blocks)
 
     def remove(self, probe_id: str) -> None:
         """Take a probe out of everything that it stands in. Functions without any other get their
@@ -99,7 +125,8 @@ class Rewriter:
             return
         placements = [p for p in self._placements if p[1].probe_id != probe_id]
         fresh = self._derive(chains, placements)
-        self._swap(fresh)
+        self._running.drop(probe_id)
+        self._swap(fresh, placements)
         self._commit(fresh, placements)
         del fresh
         self.sweep()
@@ -109,23 +136,40 @@ class Rewriter:
         originals = {
             id(v.original): (v.original, v.original) for v in list(self._variants.values())
         }
+        self._running.release_all()
         self._placements = []
         self._current = {}
         self._exchange(self._remembered(), originals)
-        self._swap(originals)
+        self._swap(originals, ())
         self.sweep()
 
     def sweep(self) -> int:
         """Look again for functions with code that is no longer in force, and put right what is
-        found.
+        found; give up serving old code that nobody runs any more.
 
         Returns: how many such code objects somebody still holds: frames that began before, mostly.
         0: nothing is left.
         """
+        self._running.release(self._unused())
+        return self._put_right() + len(self._running.codes)
+
+    def _unused(self) -> list[CodeType]:
+        """List the code objects with events that no frame runs, nor will."""
+        served = {id(self.original(code)) for code in self._running.codes}
+        # By number: a code object in a variable would look like one that is in use.
+        used = {
+            id(chain[-1])
+            for chain, _ in self._placements
+            if id(chain[-1]) in served and self._is_old_in_use(chain)
+        }
+        return [code for code in self._running.codes if id(self.original(code)) not in used]
+
+    def _put_right(self) -> int:
         self._prune()
         alive = list(self._stale())
         # Most removals end here: what is left is run by frames, and no function has it.
-        held = [is_held_by_more_than_frames(alive[at]) for at in range(len(alive))]
+        known = [self._known_references([code]) for code in alive]
+        held = held_by_more_than_frames(alive, known)
         stale = [code for code, more in zip(alive, held, strict=True) if more]
         if not stale:
             return len(alive)
@@ -146,7 +190,7 @@ class Rewriter:
         if placed here.
         """
         for original, current in record.pairs:
-            self._note(original, current)
+            self._note(original, current, record.placements)
             if current is not original:
                 self._current[id(original)] = (original, current)
         self._placements = [*self._placements, *record.placements]
@@ -172,7 +216,9 @@ class Rewriter:
             fresh[id(code)] = (code, rebuild(code, on(code, placements), nested))
         return fresh
 
-    def _swap(self, fresh: Mapping[int, tuple[CodeType, CodeType]]) -> list[FunctionType]:
+    def _swap(
+        self, fresh: Mapping[int, tuple[CodeType, CodeType]], placements: Iterable[Placement]
+    ) -> list[FunctionType]:
         """Give all functions that use one of these originals, in whatever variant, what is to stand
         in for it.
 
@@ -181,7 +227,7 @@ class Rewriter:
         # Before the new ones are known, so that nobody looks for functions with code just made.
         in_use = [code for original, _ in fresh.values() for code in self._in_use(original)]
         for original, new in fresh.values():
-            self._note(original, new)
+            self._note(original, new, placements)
         found = {id(f): f for f in (*self._remembered(), *self._functions_using(tuple(in_use)))}
         self._exchange(found.values(), fresh)
         return list(found.values())
@@ -201,11 +247,11 @@ class Rewriter:
                 _, new = wanted.get(id(self.original(old)), (old, old))
                 if new is not old:
                     self._functions[id(function)] = weakref.ref(function)
-                    function.__code__ = new
+                    self._versions.set_code(function, new)
                     changed.append((function, old))
         except BaseException:
             for function, old in reversed(changed):
-                function.__code__ = old
+                self._versions.set_code(function, old)
             raise
 
     def _commit(
@@ -223,9 +269,14 @@ class Rewriter:
         for key in [k for k, f in list(self._functions.items()) if f() is None]:
             self._functions.pop(key, None)
 
-    def _note(self, original: CodeType, code: CodeType) -> None:
+    def _note(self, original: CodeType, code: CodeType, placements: Iterable[Placement]) -> None:
         if code is not original:
-            self._variants[id(code)] = _Variant(weakref.ref(code), original)
+            probe_ids = frozenset(insertion.probe_id for insertion in on(original, placements))
+            self._variants[id(code)] = _Variant(weakref.ref(code), original, probe_ids)
+
+    def _carries(self, code: CodeType, probe_id: str) -> bool:
+        variant = self._variants.get(id(code))
+        return variant is not None and probe_id in variant.probe_ids
 
     def _in_use(self, original: CodeType) -> list[CodeType]:
         """List the original and every variant of it that is alive."""
@@ -248,13 +299,33 @@ class Rewriter:
         references = list(self._functions.values())
         return [function for reference in references if (function := reference()) is not None]
 
-    def _known_references(self, codes: Collection[CodeType]) -> int:
-        """Count what surely refers to code objects and is no frame: our tables, and the functions
-        that we know of.
+    def _old(self, original: CodeType) -> list[CodeType]:
+        """List the code objects that frames may run, but new calls do not."""
+        _, current = self._current.get(id(original), (original, original))
+        return [code for code in self._in_use(original) if code is not current]
+
+    def _is_old_in_use(self, chain: Chain) -> bool:
+        """True if somebody may run old code of a chain: refers to it, and is not known to us.
+
+        A frame of outer code counts too: it may make a function with old inner code yet. Never
+        false while there is such a frame; true for too long where somebody keeps the code.
+        """
+        old = [code for original in chain for code in self._old(original)]
+        return sum(references_to(old)) > self._known_references(old)
+
+    def _known_references(self, codes: Sequence[CodeType]) -> int:
+        """Count what surely refers to code objects and is no frame: our tables, code around them,
+        and the functions that we know of.
         """
         wanted = {id(code) for code in codes}
-        held = [inner for chain, _ in self._placements for inner in chain]
+        chains = {id(chain): chain for chain, _ in self._placements}
+        held = [inner for chain in chains.values() for inner in chain]
         held += [variant.original for variant in self._variants.values()]
         held += [inner for pair in self._current.values() for inner in pair]
         held += [function.__code__ for function in self._remembered()]
+        held += self._running.codes
+        around = [*held, *codes_on_stacks(), *(code for code, _ in self._alive())]
+        # By identity, for `code.replace` shares them: one too many would give up a frame.
+        constants = {id(code.co_consts): code.co_consts for code in around}
+        held += [c for each in constants.values() for c in each if type(c) is CodeType]
         return sum(id(code) in wanted for code in held)

