@@ -88,7 +88,7 @@ class Delivery:
         return most
 
     def _deliver(self, raw: RawHit) -> None:
-        live = raw.entry.live
+        live = raw.live
         if self._outbox.is_full:
             live.captured -= 1
             live.dropped_outbox += 1
@@ -103,17 +103,17 @@ class Delivery:
         live.delivered += 1
 
     def _rendered(self, raw: RawHit) -> Result:
-        live = raw.entry.live
+        live = raw.live
         redacted = [
             redact_reading(live, reading, plain)
-            for reading, plain in zip(raw.entry.readings, raw.values, strict=True)
+            for reading, plain in zip(raw.readings, raw.values, strict=True)
         ]
         message = None
         values: tuple[Value, ...] = ()
         if live.template is not None:
             message = fill(live.template, redacted)
         else:
-            names = (reading.name for reading in raw.entry.readings)
+            names = (reading.name for reading in raw.readings)
             values = tuple(map(to_value, names, redacted))
         return Result(
             number=self._outbox.next_number(),

@@ -69,6 +69,8 @@ class Rewriter:
         self._current: dict[int, tuple[CodeType, CodeType]] = {}
         self._variants: dict[int, _Variant] = {}
         self._functions: dict[int, weakref.ref[FunctionType]] = {}
+        # How many references there were to stale code when its holders were looked for. By id.
+        self._looked: dict[int, int] = {}
 
     @property
     def is_serving(self) -> bool:
@@ -126,6 +128,7 @@ class Rewriter:
         placements = [p for p in self._placements if p[1].probe_id != probe_id]
         fresh = self._derive(chains, placements)
         self._running.drop(probe_id)
+        self._looked = {}
         self._swap(fresh, placements)
         self._commit(fresh, placements)
         del fresh
@@ -170,7 +173,7 @@ class Rewriter:
         # Most removals end here: what is left is run by frames, and no function has it.
         known = [self._known_references([code]) for code in alive]
         held = held_by_more_than_frames(alive, known)
-        stale = [code for code, more in zip(alive, held, strict=True) if more]
+        stale = self._unlooked([code for code, more in zip(alive, held, strict=True) if more])
         if not stale:
             return len(alive)
         del alive
@@ -184,6 +187,16 @@ class Rewriter:
             self._exchange(functions_holding(stale[-1], self._small_heap_blocks), wanted)
             stale.pop()
         return sum(1 for _ in self._stale())
+
+    def _unlooked(self, stale: list[CodeType]) -> list[CodeType]:
+        """Leave out code whose holders were looked for before and have not become more or fewer.
+
+        A generator may be suspended for hours, and looking costs every thread some milliseconds.
+        """
+        counts = references_to(stale)
+        news = [at for at in range(len(stale)) if self._looked.get(id(stale[at])) != counts[at]]
+        self._looked = {id(stale[at]): count for at, count in enumerate(counts)}
+        return [stale[at] for at in news]
 
     def adopt(self, record: TreeRecord) -> None:
         """Take over code that `rebuild_tree` made and that has been executed since: from now on as

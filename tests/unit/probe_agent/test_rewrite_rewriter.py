@@ -514,3 +514,30 @@ def test_nothing_of_a_removed_probe_is_kept_alive(program, rewriter):
     del hit
     gc.collect()
     assert gone() is None
+
+
+def test_holders_of_stale_code_are_looked_for_again_only_when_their_number_changes():
+    looks = []
+
+    def look(codes):
+        looks.append(len(codes))
+        return find_functions(codes)
+
+    rewriter = Rewriter(look)
+    namespace = {}
+    exec("def slow():\n    yield 1\n    yield 2\n", namespace)
+    slow = namespace["slow"]
+    rewriter.place((slow.__code__,), Insertion("a", 2, None, (), lambda: None, ()))
+    first, second = slow(), slow()
+    next(first), next(second)
+    rewriter.remove("a")
+    before = len(looks)
+    assert [rewriter.sweep() for _ in range(5)] == [1] * 5
+    assert len(looks) == before
+    second.close()
+    del second
+    assert rewriter.sweep() == 1
+    assert len(looks) == before + 1
+    first.close()
+    del first
+    assert rewriter.sweep() == 0

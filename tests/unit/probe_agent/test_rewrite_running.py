@@ -517,7 +517,7 @@ def test_condition_captures_and_stack_are_those_of_the_old_frame(program, rewrit
     counts = live.counts()
     assert (counts.condition_true, counts.condition_false, counts.captured) == (3, 2, 3)
     raw = [live.intake.get_nowait() for _ in range(3)]
-    names = [reading.name for reading in raw[0].entry.readings]
+    names = [reading.name for reading in raw[0].readings]
     assert [dict(zip(names, r.values, strict=True))["i"] for r in raw] == [3, 4, 5]
     assert raw[0].stack[0] == ("<program>", where.line, "numbers")
 
