@@ -19,13 +19,13 @@ from probe_agent.connect import to_problem
 from probe_agent.deliver import Delivery, Outbox, redact_reading, to_value
 from probe_agent.errors import SondeError
 from probe_agent.hit import Entry, Intake, LiveProbe
-from probe_agent.probe import Location, Probe, Problem, State, Status, Value
+from probe_agent.probe import Location, Probe, Problem, State, Status, Value, Where
 from probe_agent.rewrite import Insertion, Rewriter, TreeRecord, rebuild_tree, variables
 from probe_agent.source.files import ends_in, parts_of
 from probe_agent.source.imports import ImportWatch
 from probe_agent.source.places import locate_in
 from probe_agent.source.program import Program
-from probe_agent.source.text import read_text
+from probe_agent.source.text import NO_TEXT, TEXT_CHANGED, read_text
 
 _log = logging.getLogger("sonde")
 # Hits that were under way when the originals came back reach the outbox within this time.
@@ -56,6 +56,21 @@ class _Held:
     def is_waiting(self) -> bool:
         """True while it is wanted and its code is not loaded."""
         return self.state is State.PENDING and self.ending is None
+
+    @property
+    def is_watching(self) -> bool:
+        """True while a module that is loaded, or loaded again, must get it too."""
+        return self.state in (State.PENDING, State.ARMED) and self.ending is None
+
+    @property
+    def where(self) -> Where:
+        """Where it goes in a module that is loaded now: if it is armed, where the line's text is
+        that it stands on; the line may have moved since.
+        """
+        asked, found = self.probe.where, self.location
+        if self.state is not State.ARMED or found is None or found.code in (NO_TEXT, TEXT_CHANGED):
+            return asked
+        return Where(asked.file, found.line, found.code)
 
     def revive(self) -> None:
         """Begin again: the hub wants it after all."""
@@ -89,7 +104,7 @@ class Holding:
         # When code that is no longer in force was last looked for: functions that have it, frames
         # that run it and are served by events. None: none is left.
         self._swept_s: float | None = None
-        self._pending: tuple[LiveProbe, ...] = ()
+        self._watched: tuple[tuple[LiveProbe, Where], ...] = ()
         self._adoptions: SimpleQueue[_Adoption | str] = SimpleQueue()
 
     @property
@@ -140,7 +155,7 @@ class Holding:
     def restore_all(self) -> None:
         """Put every original back at once: the agent stops, or this is a forked child."""
         self._watch.remove()
-        self._pending = ()
+        self._watched = ()
         self._rewriter.restore_all()
 
     def tend(self, now_s: float) -> None:
@@ -225,6 +240,8 @@ class Holding:
         self._rewriter.sweep()  # what is left of probes before would look like users of the code
         chains = self._program.chains(location)
         for chain in chains:
+            if self._rewriter.carries(held.probe.probe_id, chain[-1]):
+                continue
             insertion = _insertion(live, chain[-1], location.line)
             held.frames_missed += self._rewriter.place(chain, insertion).frames_missed
         if self._rewriter.is_serving:
@@ -235,9 +252,9 @@ class Holding:
     def _armed(self, held: _Held, location: Location) -> None:
         held.location = location
         held.state = State.ARMED
-        held.ever_armed = True
-        if held.live is not None:
+        if held.live is not None and not held.ever_armed:
             held.live.armed_ns = perf_counter_ns()
+        held.ever_armed = True
 
     def _refuse(self, held: _Held, state: State, error: Exception) -> None:
         self._rewriter.remove(held.probe.probe_id)
@@ -248,26 +265,26 @@ class Holding:
     # -- modules that are imported later -------------------------------------------------------
 
     def _watch_imports(self) -> None:
-        """Watch imports exactly while a probe is pending."""
-        self._pending = tuple(
-            h.live for h in self._held.values() if h.is_waiting and h.live is not None
+        """Watch imports exactly while a probe is pending or armed: a module may be loaded again."""
+        self._watched = tuple(
+            (h.live, h.where) for h in self._held.values() if h.is_watching and h.live is not None
         )
-        if bool(self._pending) is not self._is_watching:
+        if bool(self._watched) is not self._is_watching:
             self._is_watching = not self._is_watching
             (self._watch.install if self._is_watching else self._watch.remove)()
 
     def _wants(self, file: str) -> bool:
-        return any(_is_in(live, file) for live in self._pending)
+        return any(_is_in(live, file) for live, _ in self._watched)
 
     def _transform(self, file: str, code: CodeType) -> CodeType:
-        """Put the pending probes of a file into its code before that is executed."""
+        """Put the probes of a file into its code before that is executed."""
         wanted, found = [], []
         text = read_text(file)
-        for live in self._pending:
+        for live, where in self._watched:
             if not _is_in(live, file):
                 continue
             try:
-                location, chains = locate_in(code, text, live.probe.where)
+                location, chains = locate_in(code, text, where)
             except SondeError:
                 continue  # said by `_try` once the module is loaded
             wanted += [(chain, _insertion(live, chain[-1], location.line)) for chain in chains]
@@ -289,14 +306,28 @@ class Holding:
             if isinstance(news, str):
                 for held in list(self._held.values()):
                     self._try(held, now_s)
+                    self._arm_again(held)
                 continue
             self._rewriter.adopt(news.record)
             for probe_id, location in news.found:
                 adopted = self._held.get(probe_id)
-                if adopted is not None and adopted.is_waiting:
+                if adopted is not None and adopted.is_watching:
                     self._armed(adopted, location)
                 else:
                     self._rewriter.remove(probe_id)
+
+    def _arm_again(self, held: _Held) -> None:
+        """Reach the functions of a module that was loaded again by a loader that showed no code."""
+        if held.state is not State.ARMED or held.ending is not None or held.live is None:
+            return
+        try:
+            location = self._program.locate(held.where)
+            if location.loaded:
+                self._arm(held, held.live, location)
+        except SondeError:
+            pass  # what is armed stays so; the new text has no such line
+        except Exception:  # noqa: BLE001  the boundary: what is armed stays so
+            _log.exception("cannot place probe %s again", held.probe.probe_id)
 
     def _original(self, code: CodeType) -> CodeType:
         return self._rewriter.original(code)

@@ -3,31 +3,44 @@
 A line is entered each time control comes to one of its units from a unit of another line. That
 counts what a tracer counts: the copies of a `finally` body, the test of a `while` at the top and at
 the bottom, a `for` line once for each iteration, a `with` line on leaving too. Two differences are
-meant: a statement over several lines is entered once (a tracer sees its first line again for the
-call), and a loop that stands on one line together with its body, such as an inlined comprehension,
-is entered once and not for each of its rounds.
+meant. A statement over several lines is entered once, on whichever of them (a tracer sees its first
+line again for the call, and a decorator's line for calling it); but what `and`, `or` and `if` may
+pass over, and what a comprehension does in each round, counts by itself where it has lines of its
+own. And a loop that stands on one line together with its body, such as an inlined comprehension, is
+entered once and not for each of its rounds.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from probe_agent.errors import LineNotExecutable
 from probe_agent.rewrite.flow import Flow
 from probe_agent.rewrite.opcodes import (
+    BUILDS,
     CALL,
+    CHECK_EG_MATCH,
     EXPRESSIONS,
+    FILLS,
+    FOR_ITER,
+    GET_ANEXT,
     GOES_ON,
     INSEPARABLE,
     LOAD_CONST,
+    LOAD_FAST_AND_CLEAR,
     NEVER_BEFORE,
     REDIRECTABLE,
     RESUME,
     STEPPED_OVER,
 )
 from probe_agent.rewrite.units import Unit
+
+# At most so far from GET_ANEXT to what stores the item: LOAD_CONST, SEND, YIELD_VALUE, RESUME, a
+# jump, CLEANUP_THROW, END_SEND.
+_STEPS_TO_ANEXT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,11 @@ def entries(flow: Flow, line: int) -> list[Entry]:
     return found
 
 
+def entered(flow: Flow, lines: Iterable[int]) -> Iterator[int]:
+    """Yield those of some lines that are entered somewhere."""
+    return (line for line in lines if _entries(flow, line))
+
+
 def _entries(flow: Flow, line: int) -> list[Entry]:
     first, last = _extent(flow.units, line)
     inside = _inside(flow, first, last)
@@ -69,8 +87,8 @@ def _entries(flow: Flow, line: int) -> list[Entry]:
 def _not_executable(flow: Flow, line: int) -> LineNotExecutable:
     lines = sorted({unit.line for unit in flow.units if unit.line is not None})
     # A line of units is not enough: 3.11 leaves lines of dead code on clean-up units.
-    below = (n for n in reversed(lines) if n < line and _entries(flow, n))
-    above = (n for n in lines if n > line and _entries(flow, n))
+    below = entered(flow, (n for n in reversed(lines) if n < line))
+    above = entered(flow, (n for n in lines if n > line))
     nearest = [*itertools.islice(below, 1), *itertools.islice(above, 1)]
     return LineNotExecutable(
         f"Cannot place a probe at line {line}",
@@ -86,7 +104,7 @@ def _without_resumed(flow: Flow, found: list[Entry]) -> list[Entry]:
 
     As `z = (a` for storing what the lines below it made of `a`; not `z = (` alone.
     """
-    begun = {entry.at for entry in found if flow.units[entry.at].op not in GOES_ON}
+    begun = {entry.at for entry in found if not _goes_on(flow.units, entry.at)}
     if len(begun) == len(found):
         return found
     past = [at == 0 for at in range(len(flow.units))]  # can be reached without passing one of those
@@ -99,10 +117,18 @@ def _without_resumed(flow: Flow, found: list[Entry]) -> list[Entry]:
     return [entry for entry in found if entry.at in begun or past[entry.at]]
 
 
+def _goes_on(units: list[Unit], at: int) -> bool:
+    """True if a unit uses what was made before it, and that is not a loop's next item."""
+    brings_item = units[at - 1].op == FOR_ITER or any(
+        unit.op == GET_ANEXT for unit in units[max(0, at - _STEPS_TO_ANEXT) : at]
+    )
+    return units[at].op in GOES_ON and not brings_item
+
+
 def _extent(units: list[Unit], line: int) -> tuple[int, int]:
     """Find first and last line of the statement around `line`, as far as its expressions tell."""
     first = last = line
-    spans = _expression_spans(units)
+    spans = _expression_spans(units, line)
     grown = True
     while grown:
         grown = False
@@ -112,15 +138,34 @@ def _extent(units: list[Unit], line: int) -> tuple[int, int]:
     return first, last
 
 
-def _expression_spans(units: list[Unit]) -> set[tuple[int, int]]:
-    spans = set()
+def _expression_spans(units: list[Unit], line: int) -> set[tuple[int, int]]:
+    """Find the lines of each expression that has several, without those that hold an inlined
+    comprehension in whose rounds `line` is.
+    """
+    clauses = {unit.location for unit in units if unit.op == CHECK_EG_MATCH}
+    spans, rounds = set(), []
     for at, unit in enumerate(units):
         if unit.location is None or unit.op not in EXPRESSIONS:
             continue
         start, end, _, _ = unit.location
-        if end > start and not _is_exit_of_with(units, at):
+        if start == end or unit.location in clauses or _is_step_of_loop(unit):
+            continue
+        if unit.op == LOAD_FAST_AND_CLEAR and start < line <= end:
+            rounds.append((start, end))
+        elif not _is_exit_of_with(units, at):
             spans.add((start, end))
-    return spans
+    return {
+        span
+        for span in spans
+        if not any(span[0] <= start and end <= span[1] for start, end in rounds)
+    }
+
+
+def _is_step_of_loop(unit: Unit) -> bool:
+    """True for what a comprehension does before its loop and in each round: its location is that of
+    the whole, but control comes there again and again.
+    """
+    return (unit.op in FILLS and unit.arg > 1) or (unit.op in BUILDS and unit.arg == 0)
 
 
 def _is_exit_of_with(units: list[Unit], at: int) -> bool:

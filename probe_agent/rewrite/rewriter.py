@@ -211,6 +211,13 @@ class Rewriter:
         for function in self._functions_using(made):
             self._functions[id(function)] = weakref.ref(function)
 
+    def carries(self, probe_id: str, code: CodeType) -> bool:
+        """True if a probe stands in an original code object already."""
+        return any(
+            chain[-1] is code and insertion.probe_id == probe_id
+            for chain, insertion in self._placements
+        )
+
     def original(self, code: CodeType) -> CodeType:
         """Give the code object that the compiler made; `code` itself if it is none of ours."""
         variant = self._variants.get(id(code))

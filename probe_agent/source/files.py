@@ -9,18 +9,20 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec
 from types import FunctionType
 from typing import Final
 
 from probe_agent.errors import AmbiguousFile, UnknownFile
-from probe_agent.source.functions import module_dict
+from probe_agent.source.archives import is_in_archive
+from probe_agent.source.functions import REST, Walk, module_dict
 
 _WALK_ENTRIES: Final = 20_000  # files and folders looked at on the import path
 _WALK_S: Final = 0.5
 _SKIPPED: Final = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
 _FUNCTIONS: Final = 100_000  # functions whose file name is looked at, before giving up
+_FILES: Final = 10_000  # whose place behind symbolic links is remembered
 _SLICE: Final = 400
 _MOST_NAMES: Final = 10
 
@@ -81,7 +83,7 @@ def find_file(file: str) -> LoadedFile | PathFile:
     Raises: AmbiguousFile, UnknownFile.
     """
     wanted = parts_of(file)
-    loaded = _loaded_files(wanted) or _files_of_functions(wanted)
+    loaded = _loaded_files(wanted) or _linked_files(wanted) or _files_of_functions(wanted)
     if len(loaded) == 1:
         return loaded[0]
     if loaded:
@@ -94,7 +96,10 @@ def find_file(file: str) -> LoadedFile | PathFile:
         return PathFile(found[0])
     if found:
         raise _ambiguous(file, found)
-    raise _unknown(file, wanted)
+    kept = _files_of_kept_functions(wanted)
+    if len(kept) == 1:
+        return kept[0]
+    raise _ambiguous(file, (f.path for f in kept)) if kept else _unknown(file, wanted)
 
 
 def _loaded_files(wanted: tuple[str, ...]) -> list[LoadedFile]:
@@ -102,6 +107,21 @@ def _loaded_files(wanted: tuple[str, ...]) -> list[LoadedFile]:
     for name, namespace in loaded_modules():
         pairs.extend((path, name) for path in spellings_of(namespace) if ends_in(path, wanted))
     return _merge(pairs)
+
+
+def _linked_files(wanted: tuple[str, ...]) -> list[LoadedFile]:
+    """Look behind symbolic links: at where the files of the service's modules really are."""
+    pairs: list[tuple[str, str]] = []
+    for name, namespace in loaded_modules():
+        paths = [path for path in spellings_of(namespace) if is_own_path(path)]
+        if any(ends_in(_real(path), wanted) for path in paths):
+            pairs.extend((path, name) for path in paths)
+    return _merge(pairs)
+
+
+@lru_cache(maxsize=_FILES)  # 10 us each, for every file and every try of a pending probe
+def _real(path: str) -> str:
+    return os.path.realpath(path)
 
 
 def _merge(pairs: Iterable[tuple[str, str]]) -> list[LoadedFile]:
@@ -137,6 +157,14 @@ def _files_of_functions(wanted: tuple[str, ...]) -> list[LoadedFile]:
     return _merge(pairs)
 
 
+def _files_of_kept_functions(wanted: tuple[str, ...]) -> list[LoadedFile]:
+    """Look at the functions that the service's modules keep in classes and containers."""
+    walk = Walk(lambda code: ends_in(code.co_filename, wanted))
+    own = [d for _, d in loaded_modules() if is_own_path(str(d.get("__file__") or ""))]
+    walk.run(own, REST)
+    return _merge((function.__code__.co_filename, "") for function in walk.found)
+
+
 def modules_of(names: frozenset[str]) -> Iterator[dict[str, object]]:
     """Yield the namespaces of the loaded modules that came from a file, however spelled."""
     for _, namespace in loaded_modules():
@@ -170,6 +198,7 @@ def _files_on_path(wanted: tuple[str, ...]) -> list[str]:
         path = os.path.join(os.sep, *wanted)
         joined = [path] if any(path.startswith(folder + os.sep) for folder in folders) else []
     found = [path for path in joined if os.path.isfile(path)] or list(_walk_for(wanted, folders))
+    found = found or [path for path in joined if is_in_archive(path)]
     return list({os.path.realpath(path): path for path in found}.values())
 
 

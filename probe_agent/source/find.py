@@ -38,7 +38,7 @@ def find_function(file: str, function: str, original_of: OriginalOf, started_s: 
     name, names = named.code.co_qualname, variables(named.code)
     if text is None:
         return (named.view.match(first, name, names),), 0
-    line = _def_line(text, first)
+    line = first if named.code.co_name == "<lambda>" else _def_line(text, first)
     last = min(_last_line(text, line, named.code), line + _LONGEST_FUNCTION)
     match = replace(
         named.view.match(line, name, names),

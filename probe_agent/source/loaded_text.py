@@ -59,10 +59,10 @@ class LoadedText:
 
 def text_of_loaded(file: LoadedFile, started_s: float) -> LoadedText:
     """Read the text of a loaded file. Args: started_s: when this process began (Unix time)."""
-    loader, module_name, is_loading = _origin(file)
+    loader, is_loading = _origin(file)
     text = None
     if type(loader) is not SourcelessFileLoader:
-        text = read_text(file.path, loader, module_name)
+        text = read_text(file.path)
     return LoadedText(
         text=text,
         is_plain=type(loader) in _PLAIN,
@@ -71,16 +71,15 @@ def text_of_loaded(file: LoadedFile, started_s: float) -> LoadedText:
     )
 
 
-def _origin(file: LoadedFile) -> tuple[object, str, bool]:
-    """Find the loader, the name, and whether a module of the file is still being executed."""
+def _origin(file: LoadedFile) -> tuple[object, bool]:
+    """Find the loader, and whether a module of the file is still being executed."""
     loader: object = None
-    name, is_loading = "", False
+    is_loading = False
     for namespace in modules_of(file.names):
         spec = namespace.get("__spec__")
         loader = namespace.get("__loader__") or loader
-        name = str(namespace.get("__name__", ""))
         if type(spec) is ModuleSpec:
-            loader, name = spec.loader or loader, spec.name
+            loader = spec.loader or loader
             # Source: Lib/importlib/_bootstrap.py _load_unlocked: set while a module executes.
             is_loading = is_loading or bool(getattr(spec, "_initializing", False))
-    return loader, name, is_loading
+    return loader, is_loading

@@ -12,22 +12,26 @@ from difflib import get_close_matches
 from types import CodeType
 from typing import Final, TypeAlias
 
-from probe_agent.errors import AmbiguousFunction, UnknownFunction
+from probe_agent.errors import AmbiguousFile, AmbiguousFunction, UnknownFile, UnknownFunction
+from probe_agent.source.aliases import functions_behind
 from probe_agent.source.files import (
     LoadedFile,
     PathFile,
+    find_file,
     is_own_path,
     loaded_modules,
     spellings_of,
 )
 from probe_agent.source.live import OriginalOf
 from probe_agent.source.pieces import NESTED
+from probe_agent.source.refusals import frozen
 from probe_agent.source.text import read_text
 from probe_agent.source.views import View, view_of
 
 _SEARCH_S: Final = 2.0  # of the 4 s that the tool has
 _MOST_NAMES: Final = 10
 _OURS: Final = __name__.partition(".")[0]
+_NO_FILE: Final = "<string>"  # what `exec` calls text that it was given, as `dataclasses` does
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,12 @@ def find_named(
     """Find the one function of that name, in a file or among the service's own and explicitly named
     modules.
 
-    Raises: UnknownFunction, AmbiguousFunction.
+    Raises: UnknownFunction, AmbiguousFunction, Unsupported: it is compiled or frozen.
     """
     parts = tuple(part for part in name.split(".") if part and part != NESTED)
     known: list[Named] = []
     if file is None:
-        found = list(_in_modules(parts, known, original_of, started_s))
+        found = _in_service(name, parts, known, original_of, started_s)
     else:
         known = list(_functions("", view_of(file, original_of, started_s)))
         found = [n for n in known if _qualname(n) == parts] or [
@@ -65,6 +69,23 @@ def find_named(
     if len(distinct) == 1:
         return next(iter(distinct.values()))
     raise _ambiguous(name, list(distinct)) if distinct else _unknown(name, known)
+
+
+def _by_attribute(
+    name: str, parts: tuple[str, ...], original_of: OriginalOf, started_s: float
+) -> Iterator[Named]:
+    """Follow the name as the program would; nothing for functions that no file has."""
+    for function in functions_behind(name, parts):
+        code = original_of(function.__code__)
+        if code.co_filename.startswith("<frozen "):
+            raise frozen(name)
+        if code.co_filename == _NO_FILE:
+            continue
+        try:
+            file = find_file(code.co_filename)
+        except (UnknownFile, AmbiguousFile):
+            continue
+        yield Named(plain_name(code), code, view_of(file, original_of, started_s))
 
 
 def _qualname(named: Named) -> tuple[str, ...]:
@@ -78,31 +99,61 @@ def _functions(module: str, view: View) -> Iterator[Named]:
             yield Named(f"{module}.{name}" if module else name, code, view)
 
 
-def _in_modules(
-    parts: tuple[str, ...], known: list[Named], original_of: OriginalOf, started_s: float
-) -> Iterator[Named]:
-    """Yield the functions that fit, of the modules that may have them; `known` gets all that was
+def _in_service(
+    name: str, parts: tuple[str, ...], known: list[Named], original_of: OriginalOf, started_s: float
+) -> list[Named]:
+    """Find the functions that fit, in the modules that may have them; `known` gets all that was
     looked at.
+
+    Files that do not have the word come last: functions made from other text.
     """
-    until_s = time.monotonic() + _SEARCH_S
+    search = _Search(parts, known, original_of, started_s)
     likely, others = _by_likelihood(list(_candidates(parts)), parts[-1] if parts else "")
-    has_found = False
-    for module, file in (*likely, *others):
-        if time.monotonic() > until_s and not has_found:
-            raise UnknownFunction(
-                f"Cannot find the function {'.'.join(parts)}",
-                f"it was not among what could be searched in {_SEARCH_S:g} s",
-                "Give the file as well",
-            )
-        if has_found and (module, file) not in likely:
-            return
-        functions = list(_functions(module, view_of(file, original_of, started_s)))
-        known += functions
-        for named in functions:
-            dotted = tuple(named.name.split("."))
-            if dotted[-len(parts) :] == parts:
-                has_found = True
-                yield named
+    return (
+        search.run(likely)
+        or list(_by_attribute(name, parts, original_of, started_s))
+        or search.run(others)
+    )
+
+
+class _Search:
+    """Looks at what lives of one file after the other, for as long as there is time."""
+
+    def __init__(
+        self,
+        parts: tuple[str, ...],
+        known: list[Named],
+        original_of: OriginalOf,
+        started_s: float,
+    ) -> None:
+        self._parts = parts
+        self._known = known
+        self._original_of = original_of
+        self._started_s = started_s
+        self._until_s = time.monotonic() + _SEARCH_S
+
+    def run(self, candidates: Iterable[_Candidate]) -> list[Named]:
+        """Find the functions of these modules that fit. Raises: UnknownFunction: out of time."""
+        found: list[Named] = []
+        for module, file in candidates:
+            if time.monotonic() > self._until_s and not found:
+                raise _unsearched(self._parts)
+            functions = list(_functions(module, view_of(file, self._original_of, self._started_s)))
+            self._known += functions
+            found += [n for n in functions if _ends_in(n, self._parts)]
+        return found
+
+
+def _ends_in(named: Named, parts: tuple[str, ...]) -> bool:
+    return tuple(named.name.split("."))[-len(parts) :] == parts
+
+
+def _unsearched(parts: tuple[str, ...]) -> UnknownFunction:
+    return UnknownFunction(
+        f"Cannot find the function {'.'.join(parts)}",
+        f"it was not among what could be searched in {_SEARCH_S:g} s",
+        "Give the file as well",
+    )
 
 
 _Candidate: TypeAlias = tuple[str, LoadedFile]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Final
 
-from probe_agent.errors import CodeMismatch, InvalidArgument, LineNotExecutable, Unsupported
+from probe_agent.errors import CodeMismatch, InvalidArgument, LineNotExecutable
 from probe_agent.probe import Location, SourceMatch, Where
 from probe_agent.source.files import LoadedFile, PathFile, find_file
 from probe_agent.source.find import find_function, find_line, outline
@@ -32,9 +32,14 @@ from probe_agent.source.loaded_text import LoadedText, text_of_loaded
 from probe_agent.source.path_text import lines_on_path
 from probe_agent.source.places import Place, resolve, shown
 from probe_agent.source.reasons import reason
+from probe_agent.source.refusals import (
+    is_compiled_name,
+    not_python,
+    require_python,
+    require_uncached,
+)
 from probe_agent.source.text import process_start_s
 
-_OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _MOST_NOTES: Final = 256
 # Generator, coroutine, async generator: suspended frames hold their code.
 _SUSPENDABLE: Final = 0x20 | 0x80 | 0x200
@@ -82,15 +87,12 @@ class Program:
             raise InvalidArgument(
                 "Cannot place a probe", "neither line nor expect_code is given", "Give one of them"
             )
+        if is_compiled_name(where.file):
+            raise not_python(where.file)
         file = find_file(where.file)
+        require_python(file, where.file)
         if isinstance(file, PathFile):
             return self._locate_on_path(file.path, where)
-        if os.path.abspath(file.path).startswith(_OURS):
-            raise Unsupported(
-                f"Cannot place a probe in {where.file}",
-                "it is the agent itself",
-                "Choose another file",
-            )
         return self._locate_loaded(file, where)
 
     def chains(self, location: Location) -> tuple[Chain, ...]:
@@ -99,6 +101,7 @@ class Program:
 
         Returns: one chain per distinct code object (a module may be loaded twice); none if the file
         is not loaded.
+        Raises: UnknownFile, AmbiguousFile. Unsupported: a tool in C keeps something for its code.
         """
         file = find_file(location.file)
         if not location.loaded or isinstance(file, PathFile):
@@ -107,6 +110,8 @@ class Program:
             live = live_code(file, self._original_of, everywhere=everywhere)
             chains = tuple(line_map(with_pauses(live.roots)).get(location.line, ()))
             if chains:
+                for chain in chains:
+                    require_uncached(chain[-1])
                 functions = live.functions
                 del live  # `_note` counts who holds the code objects
                 return self._note(self._believed(file, chains), functions)

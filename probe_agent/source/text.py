@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from importlib.util import decode_source
 from pathlib import Path
 from typing import Final
-from zipimport import ZipImportError, zipimporter
+
+from probe_agent.source.archives import read_member
 
 LONGEST_FILE_BYTES: Final = 4_000_000  # decoding more would hold the interpreter for milliseconds
 
@@ -35,35 +36,32 @@ class Text:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
 
-def read_text(path: str, loader: object = None, module_name: str = "") -> Text | None:
-    """Read a source file, or ask the module's loader for it if it is inside of a zip archive.
+def read_text(path: str) -> Text | None:
+    """Read a source file, also one inside of a zip archive.
 
     Returns: None if there is no such text, it cannot be decoded, or it is larger than
     `LONGEST_FILE_BYTES`.
     """
     try:
-        content = _content(path, loader, module_name)
+        content = _content(path)
         if content is None or len(content) > LONGEST_FILE_BYTES:
             return None
         # Not str.splitlines: form feeds and U+2028 end no line of Python.
         lines = tuple(decode_source(content).split("\n"))
-    except (OSError, SyntaxError, ValueError, ZipImportError):
+    except (OSError, SyntaxError, ValueError):
         return None
     return Text(lines, hashlib.sha256(content).hexdigest())
 
 
-def _content(path: str, loader: object, module_name: str) -> bytes | None:
+def _content(path: str) -> bytes | None:
     if path.endswith((".pyc", ".so", ".pyd")):
         return None
     if os.path.isfile(path):
         if os.stat(path).st_size > LONGEST_FILE_BYTES:
             return None
         return Path(path).read_bytes()
-    # Other loaders' get_source is the application's code: not run from here.
-    if type(loader) is zipimporter and module_name:
-        source = loader.get_source(module_name)
-        return None if source is None else source.encode()
-    return None
+    # A loader's get_source may be the application's code: not run from here.
+    return read_member(path)
 
 
 def was_touched_since(path: str, moment_s: float) -> bool:

@@ -69,7 +69,9 @@ def view_of(file: LoadedFile | PathFile, original_of: OriginalOf, started_s: flo
     if isinstance(file, PathFile):
         text, lines, roots = lines_on_path(file.path)
         return View(file.path, text, "", lines, roots)
-    roots = live_code(file, original_of).roots
+    roots = (
+        live_code(file, original_of).roots or live_code(file, original_of, everywhere=True).roots
+    )
     loaded = text_of_loaded(file, started_s)
     believed = loaded.text if loaded.runs_as_all(roots) else None
     return View(file.path, believed, loaded.stand_in, line_map(with_pauses(roots)), roots)

@@ -2,14 +2,14 @@
 
 import itertools
 import types
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe_agent.errors import LineNotExecutable
 from probe_agent.rewrite import Insertion, Rewriter, instrument, variables, verify_identity
 from probe_agent.rewrite.flow import flow_of
-from probe_agent.rewrite.points import entries
+from probe_agent.rewrite.points import entered
 
 NAMES = "abc"
 SIMPLE = [
@@ -30,7 +30,12 @@ SIMPLE = [
     "pass",
 ]
 IN_LOOP = ["break", "continue"]
-YIELDS = ["{n} = yield {m}", "{n} = yield from pair({m})"]
+EXTRA = {
+    "": [],
+    "yield": ["{n} = yield {m}", "{n} = yield from pair({m})"],
+    "await": ["{n} = await later({m})", "{n} = [{m} async for {m} in items({k})]"],
+    "await and yield": ["yield {m}", "{n} = await later({m})"],
+}
 COMPOUND = [
     ["if {n}:", None],
     ["if {n} == {m}:", None, "else:", None],
@@ -45,19 +50,23 @@ COMPOUND = [
     ["match {n}:", "case"],
     ["def inner({m}):", "def"],
 ]
+ASYNC_COMPOUND = [
+    ["async for {n} in items({k}):", "loop"],
+    ["async with Room({k}) as {n}:", None],
+]
 
 
 @st.composite
-def blocks(draw, level, indent, *, in_loop, yields):
+def blocks(draw, level, indent, *, in_loop, extra):
     """Draw a list of source lines, all indented by `indent` spaces."""
     lines = []
     for _ in range(draw(st.integers(1, 3))):
-        lines += draw(statements(level, indent, in_loop=in_loop, yields=yields))
+        lines += draw(statements(level, indent, in_loop=in_loop, extra=extra))
     return lines
 
 
 @st.composite
-def statements(draw, level, indent, *, in_loop, yields):
+def statements(draw, level, indent, *, in_loop, extra):
     space = " " * indent
     words = {
         "n": draw(st.sampled_from(NAMES)),
@@ -66,16 +75,17 @@ def statements(draw, level, indent, *, in_loop, yields):
         "i": space,
     }
     if level == 0 or draw(st.booleans()):
-        choices = [*SIMPLE, *(IN_LOOP if in_loop else []), *(YIELDS * 3 if yields else [])]
+        choices = [*SIMPLE, *(IN_LOOP if in_loop else []), *(EXTRA[extra] * 3)]
         return [space + draw(st.sampled_from(choices)).format(**words)]
     lines = []
-    for part in draw(st.sampled_from(COMPOUND)):
-        inner = {"in_loop": in_loop or part == "loop", "yields": yields and part != "def"}
+    compound = COMPOUND + (ASYNC_COMPOUND if "await" in extra else [])
+    for part in draw(st.sampled_from(compound)):
+        inner = {"in_loop": in_loop or part == "loop", "extra": extra}
         if part is None or part == "loop":
             lines += draw(blocks(level - 1, indent + 2, **inner))
         elif part == "count":
             lines += [f"{space}  count -= 1"]
-            lines += draw(blocks(level - 1, indent + 2, in_loop=True, yields=yields))
+            lines += draw(blocks(level - 1, indent + 2, in_loop=True, extra=extra))
         elif part == "case":
             for pattern in ("0 | 1", f"[{words['m']}, *_]", "_"):
                 lines += [f"{space}  case {pattern}:"]
@@ -84,7 +94,7 @@ def statements(draw, level, indent, *, in_loop, yields):
             lines += [
                 f"{space}  {'nonlocal ' + words['n'] if words['n'] != words['m'] else 'pass'}"
             ]
-            lines += draw(blocks(0, indent + 2, in_loop=False, yields=False))
+            lines += draw(blocks(0, indent + 2, in_loop=False, extra=""))
         else:
             lines += [space + part.format(**words)]
     return lines
@@ -92,9 +102,11 @@ def statements(draw, level, indent, *, in_loop, yields):
 
 @st.composite
 def functions(draw):
-    yields = draw(st.booleans())
-    body = draw(blocks(2, 2, in_loop=False, yields=yields))
-    return "\n".join(["def f(a, b=2, *, log):", "  c = a", *body, "  return a, b, c"])
+    extra = draw(st.sampled_from(list(EXTRA)))
+    word = "async def" if "await" in extra else "def"
+    body = draw(blocks(2, 2, in_loop=False, extra=extra))
+    last = "return a, b, c" if extra != "await and yield" else "yield a, b, c"
+    return "\n".join([f"{word} f(a, b=2, *, log):", "  c = a", *body, f"  {last}"])
 
 
 class Room:
@@ -106,6 +118,44 @@ class Room:
 
     def __exit__(self, kind, error, trace):
         return self.kept == 1 and kind is KeyError
+
+    async def __aenter__(self):
+        return await later(self.kept)
+
+    async def __aexit__(self, *error):
+        return await later(self.__exit__(*error))
+
+
+@types.coroutine
+def later(value):
+    yield
+    return value
+
+
+async def items(count):
+    for item in range(count):
+        yield await later(item)
+
+
+async def listed(generator):
+    """Send numbers into an async generator until it ends, or is closed after 8."""
+    got = [await anext(generator)]
+    try:
+        got += [await generator.asend(number) for number in range(8)]
+    except StopAsyncIteration:
+        return got, "ended"
+    await generator.aclose()
+    return got, "closed"
+
+
+def driven(coroutine):
+    """Run a coroutine to its end; count how often it waited."""
+    for waited in itertools.count():
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return end.value, waited
+    return None
 
 
 def pair(value):
@@ -120,6 +170,10 @@ def outcome(function):
         result = function(1, log=log)
         if type(result) is types.GeneratorType:
             result = drain(result)
+        elif type(result) is types.AsyncGeneratorType:
+            result = driven(listed(result))
+        elif type(result) is types.CoroutineType:
+            result = driven(result)
     except Exception as error:  # noqa: BLE001  whatever it is, it must be the same
         result = (type(error).__name__, str(error), type(error.__context__).__name__)
     return plain(result), plain(log)
@@ -144,7 +198,8 @@ def plain(value):
 
 
 def load(source):
-    namespace = {"Room": Room, "pair": pair, "inner": lambda value: value}
+    namespace = {"Room": Room, "pair": pair, "later": later, "items": items}
+    namespace["inner"] = lambda value: value
     exec(compile(source, "<generated>", "exec"), namespace)
     return namespace["f"]
 
@@ -152,14 +207,7 @@ def load(source):
 def lines_of(code):
     """List the lines of a code object at which something can be inserted."""
     flow = flow_of(verify_identity(code))
-    found = []
-    for line in sorted({unit.line for unit in flow.units if unit.line is not None}):
-        try:
-            entries(flow, line)
-        except LineNotExecutable:
-            continue
-        found.append(line)
-    return found
+    return list(entered(flow, sorted({unit.line for unit in flow.units if unit.line is not None})))
 
 
 def insertions(code, chosen):
@@ -184,7 +232,11 @@ def is_valid(source):
     return True
 
 
-@settings(max_examples=60, deadline=None)
+def tables_of(code):
+    return code.co_code, code.co_linetable, code.co_exceptiontable
+
+
+@settings(max_examples=50, deadline=None)
 @given(functions().filter(is_valid), st.lists(st.booleans(), min_size=1, max_size=5))
 def test_a_generated_function_does_the_same_with_insertions(source, chosen):
     expected = outcome(load(source))
@@ -198,11 +250,21 @@ def test_a_generated_function_does_the_same_with_insertions(source, chosen):
 def test_placing_and_removing_is_identity(source, chosen):
     function = load(source)
     original = function.__code__
-    expected = outcome(function)
+    expected, tables = outcome(function), tables_of(original)
     rewriter = Rewriter(lambda codes: [function])
-    for insertion in list(insertions(original, chosen))[:4]:
+    first, *others = [
+        replace(insertion, probe_id=str(at))
+        for at, insertion in enumerate(insertions(original, (True, *chosen)))
+    ][:4]
+    rewriter.place((original,), first)
+    alone = tables_of(function.__code__)
+    for insertion in others:
         rewriter.place((original,), insertion)
     assert outcome(function) == expected
-    rewriter.remove("p")
+    for insertion in others:
+        rewriter.remove(insertion.probe_id)
+    assert tables_of(function.__code__) == alone
+    rewriter.remove(first.probe_id)
     assert function.__code__ is original
+    assert tables_of(original) == tables
     assert outcome(function) == expected

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import sys
 
 import pytest
@@ -108,6 +109,50 @@ def test_a_line_beyond_the_file_is_refused(module, program):
 def test_a_function_is_found_by_any_of_its_names(module, program, name, qualname):
     ((match,), _) = program.find("", 0, name)
     assert (match.file, match.function) == (module.__file__, qualname)
+
+
+ALIASES = """
+import functools
+from fi_trades.fi_validate import check_limit as shown, Limits
+
+def plain():
+    return 1
+
+half = functools.partial(plain)
+key = lambda trade: trade.amount
+
+@functools.wraps(plain)
+def wrapping():
+    return plain()
+
+class Small(Limits):
+    def own(self):
+        return 1
+    alias = property(own)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "qualname"),
+    [
+        pytest.param("fi_names.shown", "check_limit", id="imported-under-another-name"),
+        pytest.param("fi_trades.fi_names.shown", "check_limit", id="whole-name-of-the-module"),
+        pytest.param("shown", "check_limit", id="bare"),
+        pytest.param("Small.exceeded", "Limits.exceeded", id="inherited-through-lru-cache"),
+        pytest.param("Small.alias", "Small.own", id="property-made-by-a-call"),
+        pytest.param("fi_names.half", "plain", id="partial"),
+        pytest.param("fi_names.key", "<lambda>", id="lambda-in-a-variable"),
+    ],
+)
+def test_a_name_that_leads_to_a_function_finds_it(module, program, name, qualname):
+    path = os.path.join(os.path.dirname(module.__file__), "fi_names.py")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(ALIASES)
+    importlib.invalidate_caches()
+    importlib.import_module("fi_trades.fi_names")
+    ((match,), _) = program.find("", 0, name)
+    assert match.function == qualname
+    assert ("def " + qualname.rpartition(".")[2] in match.code) is (qualname != "<lambda>")
 
 
 def test_a_function_is_shown_from_its_def_line_with_its_decorators_before(module, program):

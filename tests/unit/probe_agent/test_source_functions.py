@@ -157,6 +157,13 @@ async def coroutine():
 def generator():
     yield 1  # probe: generator
 
+async def async_generator():
+    yield 1  # probe: async generator
+
+comprehended = (i for i in (
+    1, 2)
+    if i)  # probe: suspended generator expression of the module
+
 class Colour(enum.Enum):
     RED = 1
     def shade(self):

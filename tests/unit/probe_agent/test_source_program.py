@@ -338,7 +338,7 @@ def test_functions_compiled_under_another_name_are_found_by_it(project, program)
     assert program.functions_using([root]) == [module.f]
 
 
-def test_the_main_script_is_found_and_its_imported_copy_too(project):
+def test_the_main_script_started_by_a_relative_path_is_found_and_its_imported_copy_too(project):
     script = project.write(
         "sp_main.py",
         """
@@ -359,7 +359,12 @@ def test_the_main_script_is_found_and_its_imported_copy_too(project):
     )
     env = {**os.environ, "PYTHONPATH": os.getcwd()}  # noqa: TID251 (a child needs all of it)
     ran = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=30, env=env
+        [sys.executable, f"./{script.name}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=env,
+        cwd=project.folder,
     )
     assert (ran.stdout.split(), ran.stderr) == (["1", "2", "True"], "")
 
