@@ -2,16 +2,18 @@
 
 Everything runs on the Python of this process (`.venv`); the agent's suite runs again on each
 other supported Python, in an environment of its own that holds only what the agent needs. Called
-by `make test`; `--corpus` runs the long corpus instead. Standard library only.
+by `make test`; `corpus.run` takes the Pythons and environments from here. Standard library only.
 """
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +28,6 @@ AGENT_SUITE = (
 )
 # In a process of its own on this Python too: the agent's tests look at the modules of the process.
 THE_REST = ("tests", "--ignore=tests/unit/probe_agent", "--ignore=tests/corpus")
-CORPUS = ("tests/corpus", "--corpus")
 # A script beside a checkout that unpacks a 3.14 where there is none; see CONTRIBUTING.
 GET_314 = ROOT.parent / "shared" / "bin" / "get-python314"
 
@@ -72,16 +73,18 @@ def _runs(python: Path, version: str) -> bool:
     return asked.stdout.strip() == version
 
 
-def agent_environment(version: str, python: Path) -> Path:
-    """Make, once, an environment with the agent's needs and pytest. Returns: its interpreter."""
-    folder = ROOT / ".venvs" / version
+def environment(name: str, python: Path, group: str) -> Path:
+    """Make, once, an environment with the agent's needs and a dependency group. Returns: its
+    interpreter.
+    """
+    folder = ROOT / ".venvs" / name
     inner = folder / "bin" / "python"
     ready = folder / "ready"
     if not ready.exists() or ready.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
         # Without pip, and filled by ours: Debian's 3.14 has no ensurepip.
         subprocess.run([python, "-m", "venv", "--clear", "--without-pip", folder], check=True)
         pip = [sys.executable, "-m", "pip", "--python", inner, "install", "--quiet"]
-        subprocess.run([*pip, "--editable", ".", "--group", "agent-test"], check=True, cwd=ROOT)
+        subprocess.run([*pip, "--editable", ".", "--group", group], check=True, cwd=ROOT)
         ready.touch()
     return inner
 
@@ -99,11 +102,22 @@ def run_suite(version: str, python: Path, arguments: tuple[str, ...]) -> Run:
     return Run(version, time.monotonic() - began, done.returncode, done.stdout)
 
 
-def run_other(version: str, suite: tuple[str, ...]) -> Run | None:
-    python = find_python(version)
-    if python is None:
-        return None
-    return run_suite(version, agent_environment(version, python), suite)
+def run_others(versions: list[str]) -> list[Run]:
+    """Run the agent's suite on each of these Pythons that is here. Returns: in their order."""
+    found = {version: python for version in versions if (python := find_python(version))}
+    inner = {v: environment(v, python, "agent-test") for v, python in found.items()}
+    # Two at a time: they compute, and wait for hardly anything.
+    with ThreadPoolExecutor(2) as pool:
+        runs = pool.map(lambda version: run_suite(version, inner[version], AGENT_SUITE), inner)
+        return [shown(run) for run in runs]
+
+
+def compile_ours() -> None:
+    """Compile our own code, as an installed wheel is: many tests start it, where PYTHONDONTWRITEBYTECODE
+    may be set.
+    """
+    for package in ("probe_agent", "mcp_server"):
+        compileall.compile_dir(ROOT / package, quiet=1)
 
 
 def shown(run: Run) -> Run:
@@ -112,17 +126,13 @@ def shown(run: Run) -> Run:
 
 
 def main() -> int:
-    corpus = "--corpus" in sys.argv[1:]
     others = [v for v in SUPPORTED if v != this_version()]
-    suite = CORPUS if corpus else AGENT_SUITE
+    compile_ours()
     # One after the other: many tests are several processes, and a crowded machine is no test.
-    mine = (CORPUS,) if corpus else (AGENT_SUITE[:2], THE_REST)
+    mine = (AGENT_SUITE[:2], THE_REST)
     runs = [shown(run_suite(this_version(), Path(sys.executable), part)) for part in mine]
-    missing = []
-    for version in others:
-        run = run_other(version, suite)
-        runs += [shown(run)] if run is not None else []
-        missing += [version] if run is None else []
+    runs += run_others(others)
+    missing = [version for version in others if version not in {run.version for run in runs}]
     print("== Summary")
     for run in runs:
         last = run.output.strip().splitlines()[-1] if run.output.strip() else "no output"

@@ -105,8 +105,10 @@ class Assembly:
         """Give the block's first and last unit the row of X.
 
         The first is where a tracer's line event is raised; the last would be blamed for what X
-        calls (`Dialect.blames_unit_before_call`). Neither can meet a full stack.
+        calls (`Dialect.blames_unit_before_call`). Neither can meet a full stack, nor raise.
         """
+        if units[0].row is not self._row:
+            units.insert(0, self.unit("NOP"))
         units[0].row = units[-1].row = self._place.before.row
         following = dict(itertools.pairwise(units))
         for load, leave in self._returns:

@@ -161,6 +161,7 @@ def _files_of_kept_functions(wanted: tuple[str, ...]) -> list[LoadedFile]:
     """Look at the functions that the service's modules keep in classes and containers."""
     walk = Walk(lambda code: ends_in(code.co_filename, wanted))
     own = [d for _, d in loaded_modules() if is_own_path(str(d.get("__file__") or ""))]
+    own.reverse()  # what was loaded last is the likeliest to be asked for, and the walk is bounded
     walk.run(own, REST)
     return _merge((function.__code__.co_filename, "") for function in walk.found)
 

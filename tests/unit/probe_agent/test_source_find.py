@@ -113,7 +113,7 @@ def test_a_function_is_found_by_any_of_its_names(module, program, name, qualname
 
 ALIASES = """
 import functools
-from fi_trades.fi_validate import check_limit as shown, Limits
+from fi_trades.fi_validate import check_limit as check_alias, Limits
 
 def plain():
     return 1
@@ -135,9 +135,11 @@ class Small(Limits):
 @pytest.mark.parametrize(
     ("name", "qualname"),
     [
-        pytest.param("fi_names.shown", "check_limit", id="imported-under-another-name"),
-        pytest.param("fi_trades.fi_names.shown", "check_limit", id="whole-name-of-the-module"),
-        pytest.param("shown", "check_limit", id="bare"),
+        pytest.param("fi_names.check_alias", "check_limit", id="imported-under-another-name"),
+        pytest.param(
+            "fi_trades.fi_names.check_alias", "check_limit", id="whole-name-of-the-module"
+        ),
+        pytest.param("check_alias", "check_limit", id="bare"),
         pytest.param("Small.exceeded", "Limits.exceeded", id="inherited-through-lru-cache"),
         pytest.param("Small.alias", "Small.own", id="property-made-by-a-call"),
         pytest.param("fi_names.half", "plain", id="partial"),
