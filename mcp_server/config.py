@@ -35,10 +35,10 @@ class ServerConfig:
     )
     settle_s: float = 0.3  # after one agent dialled in, its siblings follow within this
     question_s: float = 2.0  # an agent that has not answered by then is called unreachable
-    prepare_s: float = 3.2  # all that comes before a tool's own waiting: leaves 0.8 of its 4 s
+    answer_s: float = 3.3  # all that a verb may take beyond its wait_seconds, of a tool's 4 s
     first_word_s: float = 0.3  # how long even an answer without waiting lets agents arm
     final_s: float = 0.8  # after the last hit, how long an answer waits for final counts
-    confirm_s: float = 3.5  # how long a removal waits for the agents, of a tool's 4 s
+    confirm_s: float = 3.0  # how long a removal waits for the agents
     leave_s: float = 0.5  # the same at exit, when somebody waits for the process to go
     busy_s: float = 1.5  # another process's write takes milliseconds; longer means stuck
     poll_s: float = 0.05  # how late another process's change is noticed

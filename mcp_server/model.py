@@ -236,10 +236,10 @@ class ReadAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ProbePage:
-    """Answer of `Hub.probes`."""
+    """Answer of `Hub.probes`. `cursors`: one for each probe, which stands behind it."""
 
     probes: tuple[ProbeView, ...]
-    next_cursor: str
+    cursors: tuple[str, ...]
     more: int
 
 

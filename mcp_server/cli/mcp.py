@@ -64,8 +64,8 @@ def _looks_unusable(home: Path) -> bool:
 
 
 def _prepare_home() -> None:
-    from mcp_server.config import config_from_environment  # noqa: PLC0415 - half a second
-    from mcp_server.hub.home import prepare_home  # noqa: PLC0415 - the same
+    from mcp_server.config import config_from_environment  # noqa: PLC0415 - imports structlog
+    from mcp_server.home import prepare_home  # noqa: PLC0415 - beside the other
 
     prepare_home(config_from_environment())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcp_server.hub.waiting import Deadline
+from mcp_server.deadline import Deadline
 from mcp_server.identity import new_id
 from mcp_server.model import Answer, Instance, Question, SourceQuestion
 from mcp_server.store import Store

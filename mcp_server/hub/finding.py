@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 from mcp_server.config import ServerConfig
+from mcp_server.deadline import Deadline
 from mcp_server.errors import AgentUnreachable, from_problem
 from mcp_server.hub.asking import ask_source
-from mcp_server.hub.targets import settle, shown
+from mcp_server.hub.targets import listed, settle, shown, unless_early
 from mcp_server.hub.texts import require_line
-from mcp_server.hub.waiting import Deadline, until_dialled_in
+from mcp_server.hub.waiting import until_dialled_in
 from mcp_server.model import Answer, CodeAnswer, Instance, SourceQuestion, Target
-from mcp_server.store import Store
+from mcp_server.reconcile import choose
+from mcp_server.store import KnownInstance, Store, now_ms
 
 _MOST_ASKED: Final = 8  # one version's instances answer alike; more would only cost
 
 
 async def find_code(
-    config: ServerConfig, store: Store, target: Target, asked: SourceQuestion
+    config: ServerConfig, store: Store, target: Target, asked: SourceQuestion, by: Deadline
 ) -> CodeAnswer:
     """Answer with what the longest connected instance that knows the place says.
 
@@ -25,19 +29,30 @@ async def find_code(
     none answered; InvalidArgument.
     """
     require_line(asked.line)
-    prepare = Deadline(config.prepare_s)
-    await until_dialled_in(config, store, target.service, prepare)
-    site = settle(target, await store.instances.known())
+    in_time = await until_dialled_in(config, store, target.service, by)
+    known = await store.instances.known()
+    with unless_early(in_time=in_time):
+        site = settle(target, known)
     chosen = site.chosen[:_MOST_ASKED]
     if not chosen:
-        raise AgentUnreachable(
-            f"Cannot read the source of {shown(target.service)}",
-            "no instance that fits is connected",
-            "Call list_services to see what is running, or start it",
-        )
-    patience = Deadline(min(config.question_s, prepare.left_s))
-    answers = await ask_source(store, chosen, asked, patience)
+        raise nobody(site.target, known)
+    answers = await ask_source(store, chosen, asked, Deadline(config.question_s, by))
     return _best(chosen, answers)
+
+
+def nobody(target: Target, known: Sequence[KnownInstance]) -> AgentUnreachable:
+    """Say that no instance that fits is connected, and which versions are."""
+    here = choose(dataclasses.replace(target, version=None), known, (), now_ms())
+    versions = sorted({i.version for i in here if i.version})
+    return AgentUnreachable(
+        f"Cannot read the source of {shown(target.service)}",
+        f"no instance of version {shown(target.version or '')} is connected"
+        if here
+        else "none of its instances is connected now",
+        f"Use one of the versions: {listed(versions, target.version or '')}"
+        if versions
+        else "Call list_services to see what is running, or start it",
+    )
 
 
 def _best(chosen: tuple[Instance, ...], answers: dict[str, Answer]) -> CodeAnswer:

@@ -16,8 +16,9 @@ from typing import Final
 import structlog
 
 from mcp_server.config import ServerConfig
-from mcp_server.hub.home import HolderLock
-from mcp_server.hub.waiting import Deadline, keep_doing
+from mcp_server.deadline import Deadline
+from mcp_server.home import HolderLock
+from mcp_server.hub.waiting import keep_doing
 from mcp_server.model import Answer, Question, StoredProbe
 from mcp_server.reconcile import Sent, Step, plan
 from mcp_server.registry import NEEDED, Ask, Capability, Change, Desired, Link, Registry, Renew

@@ -8,16 +8,18 @@ import dataclasses
 from typing import Self
 
 from mcp_server.config import ServerConfig, log_to_stderr
+from mcp_server.deadline import Deadline
 from mcp_server.errors import SondeError
+from mcp_server.home import prepare_home
+from mcp_server.hub.cursor import Over, write_cursor
 from mcp_server.hub.finding import find_code
 from mcp_server.hub.holder import Holder
-from mcp_server.hub.home import prepare_home
 from mcp_server.hub.placing import place
 from mcp_server.hub.reading import list_probes, read
 from mcp_server.hub.removing import remove
-from mcp_server.hub.targets import list_services
+from mcp_server.hub.targets import list_services, unless_early
 from mcp_server.hub.texts import require_text
-from mcp_server.hub.waiting import Deadline, Progress, keep_doing, until_dialled_in
+from mcp_server.hub.waiting import Progress, keep_doing, until_dialled_in
 from mcp_server.identity import new_id
 from mcp_server.model import (
     CodeAnswer,
@@ -37,7 +39,11 @@ from probe_agent.config import clean_name
 
 
 class Hub:
-    """A session on the store, and the verbs in its name. Made by `open`, ended by `close`."""
+    """A session on the store, and the verbs in its name. Made by `open`, ended by `close`.
+
+    Each verb that waits takes `by`: the moment when its answer is due, whatever is still missing in
+    it. Without one it takes as long as a tool may from now on.
+    """
 
     def __init__(self, config: ServerConfig, store: Store, owner: Owner) -> None:
         self._config = config
@@ -91,39 +97,49 @@ class Hub:
             await self._store.database.close()
 
     async def services(
-        self, service: str | None = None, environment: str | None = None
+        self,
+        service: str | None = None,
+        environment: str | None = None,
+        by: Deadline | None = None,
     ) -> tuple[ServiceView, ...]:
         """List services that are connected; one asked for by name also while it is not.
 
         Raises: UnknownService.
         """
         require_text(service, environment)
-        await until_dialled_in(self._config, self._store, service, Deadline(self._config.prepare_s))
+        by = self._due(by)
+        in_time = await until_dialled_in(self._config, self._store, service, by)
         now = now_ms()
         placed = [f.probe.target for f in await self._store.probes.live() if is_wanted(f, now)]
-        return list_services(
-            await self._store.instances.known(),
-            [(target.service, target.environment or "default") for target in placed],
-            service,
-            environment,
-        )
+        known = await self._store.instances.known()
+        where = [(target.service, target.environment or "default") for target in placed]
+        with unless_early(in_time=in_time):
+            return list_services(known, where, service, environment)
 
-    async def find_code(self, target: Target, question: SourceQuestion) -> CodeAnswer:
+    async def find_code(
+        self, target: Target, question: SourceQuestion, by: Deadline | None = None
+    ) -> CodeAnswer:
         """Ask the running source.
 
         Raises: UnknownService, AmbiguousService, UnknownInstance, AgentUnreachable, or what the
         agents refuse with.
         """
         require_text(target, question)
-        return await find_code(self._config, self._store, target, question)
+        return await find_code(self._config, self._store, target, question, self._due(by))
 
-    async def place(self, request: PlaceRequest, progress: Progress | None = None) -> ProbeView:
+    async def place(
+        self,
+        request: PlaceRequest,
+        progress: Progress | None = None,
+        by: Deadline | None = None,
+    ) -> ProbeView:
         """Place a probe and wait for its hits.
 
         Raises: a refusal of the tool contract, with nothing placed.
         """
         require_text(request)
-        return await place(self._config, self._store, self._owner, request, progress)
+        by = self._due(by, request.wait_seconds)
+        return await place(self._config, self._store, self._owner, request, progress, by)
 
     async def read(
         self,
@@ -132,15 +148,21 @@ class Hub:
         wait_seconds: float = 0,
         limit: int = 20,
         progress: Progress | None = None,
+        by: Deadline | None = None,
     ) -> ReadAnswer:
         """Read results after a cursor; without ids, of every probe of this session.
 
         Raises: UnknownProbe, StaleCursor.
         """
         require_text(probe_ids, cursor)
+        by = self._due(by, wait_seconds)
         return await read(
-            self._store, self._owner, probe_ids, cursor, wait_seconds, limit, progress
+            self._store, self._owner, probe_ids, cursor, wait_seconds, limit, progress, by
         )
+
+    def cursor_at(self, position: int) -> str:
+        """Make the cursor that stands behind the result at this position."""
+        return write_cursor(Over.RESULTS, self._store.tag, position)
 
     async def probes(
         self,
@@ -151,7 +173,7 @@ class Hub:
     ) -> ProbePage:
         """List this session's probes, or everyone's of its principal, newest first.
 
-        Raises: StaleCursor.
+        Raises: StaleCursor, UnknownService.
         """
         require_text(service, cursor)
         return await list_probes(
@@ -164,16 +186,17 @@ class Hub:
         )
 
     async def remove(
-        self,
-        probe_ids: tuple[str, ...] | None = None,
-        all_mine: bool = False,  # noqa: FBT001, FBT002  # as the tool's input
+        self, probe_ids: tuple[str, ...] | None, by: Deadline | None = None
     ) -> RemoveAnswer:
-        """Remove probes and wait for the agents to confirm.
+        """Remove probes, with None every one of this session; wait for the agents to confirm.
 
-        Raises: UnknownProbe, InvalidArgument: nothing was removed.
+        Raises: UnknownProbe: nothing was removed.
         """
         require_text(probe_ids)
-        return await remove(self._config, self._store, self._owner, probe_ids, all_mine=all_mine)
+        return await remove(self._config, self._store, self._owner, probe_ids, self._due(by))
+
+    def _due(self, by: Deadline | None, wait_seconds: float = 0.0) -> Deadline:
+        return by or Deadline(wait_seconds + self._config.answer_s)
 
     async def _begin(self) -> None:
         await self._store.sessions.begin(self._owner)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TypeVar
 
 from mcp_server.config import ServerConfig
-from mcp_server.errors import AgentUnreachable, InvalidArgument, from_problem
+from mcp_server.deadline import Deadline
+from mcp_server.errors import (
+    AgentUnreachable,
+    ExpressionRefused,
+    InvalidArgument,
+    from_problem,
+)
 from mcp_server.hub.asking import ask_where
 from mcp_server.hub.cursor import Over, write_cursor
-from mcp_server.hub.targets import Site, settle
+from mcp_server.hub.targets import Site, settle, unless_early
 from mcp_server.hub.texts import require_line
 from mcp_server.hub.view import has_ended, make_view
-from mcp_server.hub.waiting import Deadline, Progress, Reporter, until_dialled_in
+from mcp_server.hub.waiting import Progress, Reporter, until_dialled_in
 from mcp_server.identity import new_id
 from mcp_server.model import Answer, Owner, PlaceRequest, ProbeView, StoredProbe
 from mcp_server.reconcile import is_wanted
@@ -33,18 +40,21 @@ async def place(
     owner: Owner,
     request: PlaceRequest,
     progress: Progress | None,
+    by: Deadline,
 ) -> ProbeView:
     """Place a probe where every agent agrees that it can be, and answer with what it brought.
 
     Raises: a refusal of the tool contract, with nothing placed.
     """
     _check(request)
-    prepare = Deadline(config.prepare_s)
-    await until_dialled_in(config, store, request.target.service, prepare)
-    site = settle(request.target, await store.instances.known())
-    patience = Deadline(min(config.question_s, prepare.left_s))
-    answers = await ask_where(store, site.chosen, request.where, patience)
-    location = _location(site, answers)
+    in_time = await until_dialled_in(config, store, request.target.service, by)
+    with unless_early(in_time=in_time):
+        site = settle(request.target, await store.instances.known())
+    is_hurried = by.left_s < config.question_s
+    answers = await ask_where(store, site.chosen, request.where, Deadline(config.question_s, by))
+    # Who had too little time to answer is not unreachable: it is placed, and resolves it later.
+    may_be_unanswered = is_hurried and not request.dry_run
+    location = None if may_be_unanswered and not answers else _location(site, answers)
     probe = _probe(owner, request, site, location)
     chosen = {i.instance: _refusal(probe, answers.get(i.instance)) for i in site.chosen}
     if request.dry_run:
@@ -52,7 +62,7 @@ async def place(
     await store.probes.place(probe, chosen, _details(request, probe))
     # Cancelled while it waits, the probe stays until its time or its session ends: `list_probes`
     # finds it again.
-    return await _watch(config, store, probe, request.wait_seconds, progress)
+    return await _watch(config, store, probe, Deadline(request.wait_seconds, by), progress, by)
 
 
 def _check(request: PlaceRequest) -> None:
@@ -68,11 +78,27 @@ def _check(request: PlaceRequest) -> None:
             "Give message to place_dynamic_log only",
         )
     if request.condition is not None:
-        check_condition(request.condition)
-    for capture in request.captures:
-        check(capture.expression)
+        with _naming("condition"):
+            check_condition(request.condition)
+    for number, capture in enumerate(request.captures, 1):
+        with _naming(f"item {number} of capture"):
+            check(capture.expression)
     if request.message is not None:
-        check_template(request.message)
+        with _naming("message"):
+            check_template(request.message)
+
+
+@contextlib.contextmanager
+def _naming(argument: str) -> Iterator[None]:
+    """Say which argument holds the expression that is refused.
+
+    Raises: ExpressionRefused.
+    """
+    try:
+        yield
+    except ExpressionRefused as error:
+        what = f"{error.what}, in {argument}"
+        raise ExpressionRefused(what, error.why, error.next_step) from None
 
 
 def _location(site: Site, answers: dict[str, Answer]) -> Location | None:
@@ -149,12 +175,15 @@ async def _watch(
     config: ServerConfig,
     store: Store,
     probe: StoredProbe,
-    wait_seconds: float,
+    deadline: Deadline,
     progress: Progress | None,
+    by: Deadline,
 ) -> ProbeView:
-    """Wait for the hits, and at least for the agents' first word; then say what is so."""
-    deadline = Deadline(wait_seconds)
-    first_word = Deadline(config.first_word_s)
+    """Wait for the hits, and at least for the agents' first word; then say what is so.
+
+    Args: deadline: for the hits. by: for everything.
+    """
+    first_word = Deadline(config.first_word_s, by)
     reporter = Reporter(progress, deadline)
     last_word: Deadline | None = None
     while True:
@@ -163,7 +192,7 @@ async def _watch(
         if _is_settled(evidence):
             break
         if last_word is None and not is_wanted(evidence.facts, now_ms()):
-            last_word = Deadline(config.final_s)  # nothing new comes; the agents confirm
+            last_word = Deadline(config.final_s, by)  # nothing new comes; the agents confirm
         left_s = _patience_s(evidence.rows, deadline, first_word, last_word)
         if left_s <= 0:
             break
@@ -198,5 +227,7 @@ def _patience_s(
 
 
 async def _evidence(store: Store, probe_id: str, *, with_results: bool) -> Evidence:
-    (evidence,) = await store.reports.evidence((probe_id,), with_results=with_results)
+    (evidence,) = await store.reports.evidence(
+        (probe_id,), with_results=with_results, with_summary=with_results
+    )
     return evidence  # there for sure: a probe is forgotten long after its time

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
+from mcp_server.deadline import Deadline
 from mcp_server.hub.cursor import Over, read_cursor, write_cursor
 from mcp_server.hub.naming import named
+from mcp_server.hub.targets import of_service
 from mcp_server.hub.view import fleet_state, make_view
-from mcp_server.hub.waiting import Deadline, Progress, Reporter
+from mcp_server.hub.waiting import Progress, Reporter
 from mcp_server.model import Owner, ProbePage, ProbeView, ReadAnswer, StoredResult
 from mcp_server.store import Store, now_ms
 
@@ -21,6 +22,7 @@ async def read(
     wait_seconds: float,
     limit: int,
     progress: Progress | None,
+    by: Deadline,
 ) -> ReadAnswer:
     """Read what arrived after `cursor`; without ids, of every probe of the caller's session.
 
@@ -32,10 +34,11 @@ async def read(
     else:
         facts = await named(store, owner, probe_ids)
     ids = [f.probe.probe_id for f in facts]
-    found, more = await _wait(store, ids, position, wait_seconds, limit, progress)
+    waiting = Deadline(wait_seconds, by)
+    found, more = await _wait(store, ids, position, limit, progress, waiting)
     last = found[-1].position if found else position
     return ReadAnswer(
-        probes=await _views(store, ids),
+        probes=await _views(store, ids, with_summary=True),
         results=found,
         next_cursor=write_cursor(Over.RESULTS, store.tag, last),
         more=more,
@@ -47,7 +50,7 @@ async def list_probes(
 ) -> ProbePage:
     """List probes, newest first: the session's own, or all of its principal.
 
-    Raises: StaleCursor.
+    Raises: StaleCursor; UnknownService: neither a probe nor an instance of it was ever seen.
     """
     page = await store.probes.page(
         owner.principal,
@@ -56,11 +59,12 @@ async def list_probes(
         before=read_cursor(Over.PROBES, store.tag, cursor) if cursor else None,
         limit=limit,
     )
+    if service is not None and not page.facts:
+        of_service(service, await store.instances.known())
     ids = [f.probe.probe_id for f in page.facts]
-    last = page.facts[-1].position if page.facts else 0
     return ProbePage(
-        probes=await _views(store, ids, with_results=False),
-        next_cursor=write_cursor(Over.PROBES, store.tag, last) if page.more else "",
+        probes=await _views(store, ids, with_summary=False),
+        cursors=tuple(write_cursor(Over.PROBES, store.tag, f.position) for f in page.facts),
         more=page.more,
     )
 
@@ -69,11 +73,10 @@ async def _wait(
     store: Store,
     ids: Sequence[str],
     position: int,
-    wait_seconds: float,
     limit: int,
     progress: Progress | None,
+    deadline: Deadline,
 ) -> tuple[tuple[StoredResult, ...], int]:
-    deadline = Deadline(wait_seconds)
     reporter = Reporter(progress, deadline)
     while True:
         seen = store.database.version
@@ -88,15 +91,15 @@ async def _may_hit(store: Store, ids: Sequence[str]) -> bool:
     now = now_ms()
     return any(
         not fleet_state(evidence.facts, evidence.rows, now).is_final
-        for evidence in await store.reports.evidence(ids, with_results=False)
+        for evidence in await store.reports.evidence(ids, with_results=False, with_summary=False)
     )
 
 
-async def _views(
-    store: Store, ids: Sequence[str], *, with_results: bool = True
-) -> tuple[ProbeView, ...]:
+async def _views(store: Store, ids: Sequence[str], *, with_summary: bool) -> tuple[ProbeView, ...]:
     now = now_ms()
     return tuple(
-        dataclasses.replace(make_view(evidence, now), results=())
-        for evidence in await store.reports.evidence(ids, with_results=with_results)
+        make_view(evidence, now)
+        for evidence in await store.reports.evidence(
+            ids, with_results=False, with_summary=with_summary
+        )
     )

@@ -6,10 +6,9 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 
 from mcp_server.config import ServerConfig
-from mcp_server.errors import InvalidArgument
+from mcp_server.deadline import Deadline
 from mcp_server.hub.naming import named
 from mcp_server.hub.view import has_ended
-from mcp_server.hub.waiting import Deadline
 from mcp_server.model import Owner, RemoveAnswer
 from mcp_server.reconcile import is_wanted
 from mcp_server.store import ProbeFacts, Store, now_ms
@@ -26,26 +25,19 @@ async def remove(
     store: Store,
     owner: Owner,
     probe_ids: tuple[str, ...] | None,
-    *,
-    all_mine: bool,
+    by: Deadline,
 ) -> RemoveAnswer:
     """Remove the probes named, or every one of the caller's session, and wait for the agents.
 
-    Raises: UnknownProbe: nothing was removed. InvalidArgument: neither, or both, were given.
+    Raises: UnknownProbe: nothing was removed.
     """
-    if (probe_ids is None) is not all_mine:
-        raise InvalidArgument(
-            "Cannot tell what to remove",
-            "probe_ids and all_mine are two ways to say it, and exactly one is needed",
-            "Give probe_ids, or all_mine=true",
-        )
     facts = await _facts(store, owner, probe_ids)
     open_ids = await _open(store, [f.probe.probe_id for f in facts])
     fates = {f.probe.probe_id: _fate(owner, f, open_ids) for f in facts}
     ids = [probe_id for probe_id, fate in fates.items() if fate is _Fate.TO_REMOVE]
     if ids:
         await store.probes.remove(owner, ids)
-    open_ids = await _wait(store, ids, Deadline(config.confirm_s))
+    open_ids = await _wait(store, ids, Deadline(config.confirm_s, by))
     return RemoveAnswer(
         removed=tuple(i for i in ids if i not in open_ids),
         removing=tuple(i for i in ids if i in open_ids),
@@ -86,6 +78,6 @@ async def _open(store: Store, ids: Sequence[str]) -> frozenset[str]:
         return frozenset()
     return frozenset(
         evidence.facts.probe.probe_id
-        for evidence in await store.reports.evidence(ids, with_results=False)
+        for evidence in await store.reports.evidence(ids, with_results=False, with_summary=False)
         if not all(has_ended(row) for row in evidence.rows if row.is_connected)
     )

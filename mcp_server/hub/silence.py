@@ -33,8 +33,13 @@ class _Case:
         return sum(row.status is not None and row.status.state is state for row in self.connected)
 
     @property
-    def was_armed(self) -> bool:
-        return any(row.status is not None and row.status.ever_armed for row in self.rows)
+    def armed(self) -> list[StatusRow]:
+        """Rows of instances, connected or not, that had it in place at any time."""
+        return [row for row in self.rows if row.status is not None and row.status.ever_armed]
+
+    @property
+    def frames_missed(self) -> int:
+        return sum(row.status.frames_missed for row in self.rows if row.status)
 
 
 _Reason: TypeAlias = Callable[[_Case], Silence | None]
@@ -49,27 +54,32 @@ def explain_silence(state: State, counts: FleetCounts, rows: Sequence[StatusRow]
 def _removed(case: _Case) -> Silence | None:
     if case.state is not State.REMOVED:
         return None
-    return Silence("removed", f"It was removed. {_seen(case)}")
+    why = f"It was removed, or the session that placed it ended. {_seen(case)}"
+    return Silence("removed", why, _samples(case), _last_error(case))
 
 
 def _expired(case: _Case) -> Silence | None:
     if case.state is not State.EXPIRED:
         return None
-    return Silence("expired", f"Its ttl_seconds passed. {_seen(case)}")
+    why = f"Its ttl_seconds passed. {_seen(case)}"
+    return Silence("expired", why, _samples(case), _last_error(case))
 
 
 def _no_instance(case: _Case) -> Silence | None:
     if case.connected:
         return None
-    if case.was_armed:
-        why = "Every instance that had it in place is gone. It is armed as soon as one connects."
-    else:
-        why = "No instance that it is meant for is connected. It is armed as soon as one is."
-    return Silence("no_instance", why)
+    if not case.armed:
+        why = (
+            "No instance that fits service, environment, version, instances and labels is"
+            " connected. It is armed as soon as one is."
+        )
+        return Silence("no_instance", why)
+    why = f"Every instance that had it in place is gone; it is armed in the next. {_seen(case)}"
+    return Silence("no_instance", why, _samples(case), _last_error(case))
 
 
 def _not_armed_yet(case: _Case) -> Silence | None:
-    if case.was_armed:
+    if case.armed:
         return None
     unanswered = sum(row.status is None for row in case.connected)
     if unanswered:
@@ -86,7 +96,7 @@ def _not_armed_yet(case: _Case) -> Silence | None:
 
 def _not_imported(case: _Case) -> Silence | None:
     pending = case.in_state(State.PENDING)
-    if case.was_armed or not pending:
+    if case.armed or not pending:
         return None
     return Silence(
         "not_imported",
@@ -117,12 +127,11 @@ def _condition_error(case: _Case) -> Silence | None:
     errors = case.counts.condition_errors
     if not errors:
         return None
-    last = next((r.status.condition_error for r in case.rows if _has_error(r) and r.status), None)
     why = (
         f"The line ran {_times(case.counts.line_hits)}; the condition could not be evaluated"
         f" {_times(errors)} and was false {_times(case.counts.condition_false)}."
     )
-    return Silence("condition_error", why, _samples(case), last)
+    return Silence("condition_error", why, _samples(case), _last_error(case))
 
 
 def _condition_false(case: _Case) -> Silence | None:
@@ -134,14 +143,9 @@ def _condition_false(case: _Case) -> Silence | None:
 
 
 def _running_frame(case: _Case) -> Silence | None:
-    missed = sum(row.status.frames_missed for row in case.rows if row.status)
-    if not missed or case.counts.line_hits:
+    if not case.frames_missed or case.counts.line_hits:
         return None
-    return Silence(
-        "running_frame",
-        f"{_times(missed, 'call')} that began before the probe was placed cannot reach it; only"
-        " calls that begin now can.",
-    )
+    return Silence("running_frame", f"{_missed(case)} Only calls that begin now can.")
 
 
 def _not_reached(case: _Case) -> Silence | None:
@@ -149,7 +153,9 @@ def _not_reached(case: _Case) -> Silence | None:
         return None
     return Silence(
         "not_reached",
-        f"The line has not run since it was armed, in any of {_instances(case)}.",
+        # What an instance counts is told by its heartbeat: a run of just now is not known yet.
+        f"{_times(len(case.armed), 'instance')} had it in place and reported no run of the line;"
+        " reports are up to 1 s old.",
     )
 
 
@@ -168,8 +174,9 @@ _REASONS: Final[tuple[_Reason, ...]] = (
 )
 
 
-def _has_error(row: StatusRow) -> bool:
-    return row.status is not None and row.status.condition_error is not None
+def _last_error(case: _Case) -> str | None:
+    errors = (row.status.condition_error for row in case.rows if row.status is not None)
+    return next(filter(None, errors), None)
 
 
 def _samples(case: _Case) -> tuple[dict[str, str], ...]:
@@ -183,14 +190,26 @@ def _samples(case: _Case) -> tuple[dict[str, str], ...]:
 
 
 def _seen(case: _Case) -> str:
-    """Tell what was seen until then."""
+    """Tell what was seen of the line until then, and not more: where the probe never was, or in
+    frames that cannot reach it, the line may have run unseen.
+    """
     counts = case.counts
-    if not counts.line_hits:
-        return "The line had not run."
+    if not case.armed:
+        return "It was in place nowhere, so whether the line ran is not known."
+    if counts.line_hits:
+        return (
+            f"The line ran {_times(counts.line_hits)}: condition false"
+            f" {_times(counts.condition_false)}, errors {counts.condition_errors},"
+            f" hits dropped {counts.dropped}."
+        )
+    missed = f" {_missed(case)}" if case.frames_missed else ""
+    return f"No run of the line was reported while it was in place.{missed}"
+
+
+def _missed(case: _Case) -> str:
     return (
-        f"The line ran {_times(counts.line_hits)}: condition false"
-        f" {_times(counts.condition_false)}, errors {counts.condition_errors},"
-        f" hits dropped {counts.dropped}."
+        f"{_times(case.frames_missed, 'call')} that began before the probe was placed cannot"
+        " reach it."
     )
 
 

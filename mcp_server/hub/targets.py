@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mcp_server.errors import AmbiguousService, UnknownInstance, UnknownService
@@ -54,6 +55,24 @@ def of_service(service: str, known: Sequence[KnownInstance]) -> list[KnownInstan
     )
 
 
+@contextlib.contextmanager
+def unless_early(*, in_time: bool) -> Iterator[None]:
+    """Say of a service that is not there that it may still come, if it was too early to tell.
+
+    Raises: UnknownService.
+    """
+    try:
+        yield
+    except UnknownService as error:
+        if in_time:
+            raise
+        raise UnknownService(
+            error.what,
+            "none has connected yet, and this server has started only just now",
+            "Try again in two seconds",
+        ) from None
+
+
 def list_services(
     known: Sequence[KnownInstance],
     placed: Iterable[tuple[str, str]],
@@ -67,6 +86,8 @@ def list_services(
     """
     if service is not None:
         known = of_service(service, known)
+    if environment is not None and known:
+        _require_environment(service, environment, known)
     groups = sorted({(k.instance.service, k.instance.environment) for k in known})
     probes = list(placed)
     views = [
@@ -100,16 +121,10 @@ def _describe(
 
 
 def _environment(target: Target, service: Sequence[KnownInstance]) -> str:
-    seen = sorted({k.instance.environment for k in service})
     if target.environment is not None:
-        if target.environment not in seen:
-            raise UnknownService(
-                f"Cannot find service {shown(target.service)}"
-                f" in environment {shown(target.environment)}",
-                "no instance of it has ever connected from there",
-                f"Use one of its environments: {listed(seen, target.environment)}",
-            )
+        _require_environment(target.service, target.environment, service)
         return target.environment
+    seen = sorted({k.instance.environment for k in service})
     connected = sorted({k.instance.environment for k in service if k.instance.connected})
     choices = connected or seen
     if len(choices) > 1:
@@ -119,6 +134,21 @@ def _environment(target: Target, service: Sequence[KnownInstance]) -> str:
             f"Give environment, one of: {listed(choices, '')}",
         )
     return choices[0]
+
+
+def _require_environment(
+    service: str | None, environment: str, known: Sequence[KnownInstance]
+) -> None:
+    """Args: known: instances of the service; of any where none is asked for."""
+    seen = sorted({k.instance.environment for k in known})
+    if environment in seen:
+        return
+    what = "a service" if service is None else f"service {shown(service)}"
+    raise UnknownService(
+        f"Cannot find {what} in environment {shown(environment)}",
+        f"no instance {'' if service is None else 'of it '}has ever connected from there",
+        f"Use one of the environments: {listed(seen, environment)}",
+    )
 
 
 def _check_instances(ids: Sequence[str], here: Sequence[KnownInstance]) -> None:

@@ -5,20 +5,17 @@ Pure functions over the store's evidence; `silence` has the reasons for no hit.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from mcp_server.hub.silence import explain_silence
 from mcp_server.model import (
     FleetCounts,
-    NameSummary,
     NotArmed,
     Overhead,
     ProbeView,
     Reach,
-    StoredResult,
 )
 from mcp_server.reconcile import is_wanted
 from mcp_server.store import Evidence, ProbeFacts, StatusRow, to_time
@@ -35,7 +32,6 @@ _FIRST_OF: Final = (
     State.EXPIRED,
     State.REMOVED,
 )
-_MOST_DISTINCT: Final = 8
 _WHY: Final = {
     State.PENDING: "the module is not imported there yet",
     State.SUSPENDED: "it went over its budget there before it was in place",
@@ -63,7 +59,7 @@ def make_view(evidence: Evidence, now_ms: int) -> ProbeView:
         location=location,
         reach=reach(evidence.facts, evidence.rows, now_ms),
         counts=counts,
-        summary=summary(evidence.results),
+        summary=evidence.summary,
         silence=explain_silence(state, counts, evidence.rows) if not counts.captured else None,
         overhead=overhead(evidence.rows),
         expires_at=probe.expires_at,
@@ -175,33 +171,6 @@ def fleet_counts(rows: Iterable[StatusRow]) -> FleetCounts:
         captured=total["captured"],
         dropped=dropped.total(),
         dropped_by={reason: count for reason, count in dropped.items() if count},
-    )
-
-
-@dataclass(slots=True)
-class _Seen:
-    types: Counter[str] = field(default_factory=Counter)
-    literals: Counter[str] = field(default_factory=Counter)
-    redacted: int = 0
-
-
-def summary(results: Iterable[StoredResult]) -> tuple[NameSummary, ...]:
-    """Tell each captured name's types and most frequent literals, in order of first appearance.
-
-    A redacted value counts by its type and as redacted; its literal is no value and is left out.
-    """
-    seen: defaultdict[str, _Seen] = defaultdict(_Seen)
-    for stored in results:
-        for value in stored.result.values:
-            name = seen[value.name]
-            name.types[value.type] += 1
-            if value.is_redacted:
-                name.redacted += 1
-            else:
-                name.literals[value.literal] += 1
-    return tuple(
-        NameSummary(name, dict(s.types), tuple(s.literals.most_common(_MOST_DISTINCT)), s.redacted)
-        for name, s in seen.items()
     )
 
 

@@ -1,16 +1,16 @@
-"""Waiting with an end: deadlines, progress, loops that outlive a bad round, a young hub."""
+"""Waiting with an end: progress, loops that outlive a bad round, a young hub."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import structlog
 
 from mcp_server.config import ServerConfig
+from mcp_server.deadline import Deadline
 from mcp_server.errors import SondeError
 from mcp_server.store import Store, now_ms
 
@@ -21,29 +21,6 @@ Progress: TypeAlias = Callable[[float, str], Awaitable[None]]
 
 _PROGRESS_EVERY_S: Final = 1.0
 _PROGRESS_S: Final = 0.2  # a client that does not read must not hold the answer up
-
-
-class Deadline:
-    """A number of seconds from now."""
-
-    def __init__(self, seconds: float) -> None:
-        self._began = time.monotonic()
-        self._seconds = seconds
-
-    @property
-    def waited_s(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self._began
-
-    @property
-    def left_s(self) -> float:
-        """Seconds to go, 0 when passed."""
-        return max(0.0, self._seconds - self.waited_s)
-
-    @property
-    def has_passed(self) -> bool:
-        """True when no time is left."""
-        return self.left_s <= 0
 
 
 class Reporter:
@@ -80,29 +57,31 @@ async def keep_doing(
 
 
 async def until_dialled_in(
-    config: ServerConfig, store: Store, service: str | None, deadline: Deadline
-) -> None:
+    config: ServerConfig, store: Store, service: str | None, by: Deadline
+) -> bool:
     """Wait while agents may still be dialling in to a hub that is young.
 
     With a service: until one of its instances is there. Without: until none has come for a moment
     after the first. In any case until the hub, whichever process it is, is not young any more.
+    Returns: False if it was too early to tell: `by` passed while more may come.
     """
     count = 0
     last_came = Deadline(config.settle_s)
-    while not deadline.has_passed:
+    while not by.has_passed:
         seen = store.database.version
         young_s = await _young_for_s(config, store)
         if young_s <= 0:
-            return
+            return True
         connected = [k for k in await store.instances.present() if k.instance.connected]
         if service is not None and any(k.instance.service == service for k in connected):
-            return
+            return True
         if len(connected) != count:
             count, last_came = len(connected), Deadline(config.settle_s)
         if service is None and count and last_came.has_passed:
-            return
+            return True
         settle_s = last_came.left_s if service is None and count else young_s
-        await store.database.changed(seen, min(deadline.left_s, young_s, settle_s))
+        await store.database.changed(seen, min(by.left_s, young_s, settle_s))
+    return False
 
 
 async def _young_for_s(config: ServerConfig, store: Store) -> float:

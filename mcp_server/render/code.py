@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from mcp_server.model import CodeAnswer
 from mcp_server.render.answers import Code, Match
@@ -38,7 +39,8 @@ def render_code(answer: CodeAnswer, given: Mapping[str, object], tokens: int) ->
     shapes = [Shape(len(found), min(1, len(found)), with_matches)]
     if found:
         shapes.append(Shape(len(found[0].after), 0, with_lines))
-    return fit(shapes, code_text, tokens).rendered
+    text = partial(code_text, of_function="function" in given)
+    return fit(shapes, text, tokens).rendered
 
 
 def _match(found: SourceMatch) -> Match:

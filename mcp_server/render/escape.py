@@ -54,6 +54,14 @@ def source_line(text: str) -> str:
     return f"| {escape(text)}"
 
 
+def numbered_line(number: int, text: str, width: int, *, is_asked: bool = False) -> str:
+    """Write a line of source with its number before the bar, marked if it is the one asked for.
+
+    Args: width: of the longest number beside it.
+    """
+    return f"{'>' if is_asked else ' '} {number:>{width}} {source_line(text)}".rstrip()
+
+
 def _escaped(character: str) -> str:
     if character.isascii():
         is_plain = character.isprintable()

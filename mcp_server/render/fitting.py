@@ -11,6 +11,7 @@ from mcp_server.render.structure import JSON, structured
 
 DEFAULT_TOKENS: Final = 2_000
 _CHARACTERS_PER_TOKEN: Final = 4
+_FIRST_TRIED: Final = 32
 
 T = TypeVar("T")
 
@@ -62,13 +63,27 @@ def fit(shapes: Sequence[Shape[T]], text: Callable[[T], str], tokens: int) -> Fi
 
 
 def _fullest(number: int, shape: Shape[T], text: Callable[[T], str], tokens: int) -> Fit[T]:
-    best = _attempt(number, shape, text, shape.most)
-    if best.rendered.fits(tokens) or shape.most <= shape.least:
-        return best
-    best = _attempt(number, shape, text, shape.least)
-    low, high = shape.least, shape.most
+    """Try upwards from few, doubling, since an attempt costs by what it holds; then close in
+    between what fitted and what did not.
+    """
+    tried = _attempt(number, shape, text, max(shape.least, min(shape.most, _FIRST_TRIED)))
+    best = None
+    while tried.rendered.fits(tokens):
+        best = tried
+        if tried.count >= shape.most:
+            return best
+        tried = _attempt(number, shape, text, min(shape.most, 2 * tried.count))
+    if tried.count <= shape.least:
+        return tried
+    return _between(best or _attempt(number, shape, text, shape.least), tried, shape, text, tokens)
+
+
+def _between(
+    best: Fit[T], too_full: Fit[T], shape: Shape[T], text: Callable[[T], str], tokens: int
+) -> Fit[T]:
+    low, high = best.count, too_full.count
     while high - low > 1 and best.rendered.fits(tokens):
-        tried = _attempt(number, shape, text, (low + high) // 2)
+        tried = _attempt(best.shape, shape, text, (low + high) // 2)
         if tried.rendered.fits(tokens):
             low, best = tried.count, tried
         else:

@@ -6,7 +6,7 @@ cursor must stand behind the last hit shown, so the caller is asked for it once 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
@@ -20,22 +20,19 @@ from mcp_server.render.parts import (
     fewer_distinct,
     first_values,
     full_hit,
-    placed_of,
     probe_of,
     short_hit,
 )
 from mcp_server.render.text import placed_text, results_text
 
 # Asked how many results are shown; answers with the cursor that stands behind the last of them.
-CursorAfter: TypeAlias = Callable[[int], Awaitable[str]]
+CursorAfter: TypeAlias = Callable[[int], str]
 
 _FEW_DISTINCT: Final = 2
 _ROOMY_TOKENS: Final = 10_000
 
 
-async def render_placed(
-    view: ProbeView, again: NextCall | None, cursor_after: CursorAfter
-) -> Rendered:
+def render_placed(view: ProbeView, again: NextCall | None, cursor_after: CursorAfter) -> Rendered:
     """Write the answer of a placing tool. Args: again: what to call after a dry run, else None."""
     text = partial(placed_text, waited_s=view.waited_seconds)
     draft = _PlacedDraft(view, again, view.next_cursor)
@@ -43,11 +40,11 @@ async def render_placed(
     shown = len(fitted.answer.results)
     if shown == len(view.results):
         return fitted.rendered
-    draft = replace(draft, cursor=await cursor_after(shown))
+    draft = replace(draft, cursor=cursor_after(shown))
     return render(draft.shapes()[fitted.shape].build(fitted.count), text)
 
 
-async def render_results(
+def render_results(
     answer: ReadAnswer,
     given: Mapping[str, object],
     tokens: int,
@@ -61,7 +58,7 @@ async def render_results(
     shown = len(fitted.answer.results)
     if shown == len(answer.results):
         return fitted.rendered
-    draft = replace(draft, cursor=await cursor_after(shown))
+    draft = replace(draft, cursor=cursor_after(shown))
     return render(draft.shapes()[fitted.shape].build(fitted.count), results_text)
 
 
@@ -94,7 +91,7 @@ class _PlacedDraft:
     def _answer(
         self, hits: tuple[Hit, ...], *, in_short: bool = False, is_bare: bool = False
     ) -> Placed:
-        placed = placed_of(self.view)
+        placed = probe_of(self.view, Placed)
         left_out = _missing_values(self.view.results, hits)
         if in_short:
             left_out["stacks"] = sum(bool(r.result.stack) for r in self.view.results[: len(hits)])
@@ -133,7 +130,7 @@ class _ResultsDraft:
 
     def shapes(self) -> list[Shape[Results]]:
         hits = tuple(self._hit(result) for result in self.answer.results)
-        probes = tuple(probe_of(view) for view in self.answer.probes)
+        probes = tuple(probe_of(view, Probe) for view in self.answer.probes)
         brief = tuple(_brief(probe) for probe in probes)
         bared = tuple(bare(probe) for probe in probes)
         count, least = len(hits), min(1, len(hits))
@@ -157,7 +154,7 @@ class _ResultsDraft:
         return short_hit(result, names_probe=len(self.answer.probes) > 1)
 
     def _answer(self, hits: tuple[Hit, ...], probes: Sequence[Probe]) -> Results:
-        whole = tuple(probe_of(view) for view in self.answer.probes)
+        whole = tuple(probe_of(view, Probe) for view in self.answer.probes)
         left_out = _missing_values(self.answer.results, hits)
         left_out["probes"] = len(whole) - len(probes)
         if probes != whole[: len(probes)]:
@@ -174,7 +171,8 @@ class _ResultsDraft:
         )
 
     def _next_call(self, more: int, left_out: dict[str, int], *, is_empty: bool) -> NextCall:
-        if "values" in left_out or (left_out and is_empty):
+        is_stuck = "values" in left_out or is_empty  # going on would skip what is missing
+        if left_out and (is_stuck or not more):
             wider = more_tokens("read_results", self.given, self.tokens)
             if wider is not None:
                 return wider
@@ -194,11 +192,13 @@ def _missing_values(results: Sequence[StoredResult], hits: Sequence[Hit]) -> dic
 
 
 def _missing_parts(whole: Sequence[Probe], shown: Sequence[Probe] = ()) -> dict[str, int]:
-    """Count the literals and samples that the whole probes have and the ones shown have not."""
+    """Count what `bare` and `_brief` take away: what the whole probes have, the ones shown not."""
     return {
         "distinct values": sum(map(_distinct, whole)) - sum(map(_distinct, shown)),
         "samples": sum(map(_samples, whole)) - sum(map(_samples, shown)),
+        "errors": sum(map(_errors, whole)) - sum(map(_errors, shown)),
         "unarmed instances": sum(map(_unarmed, whole)) - sum(map(_unarmed, shown)),
+        "costs": sum(map(_costs, whole)) - sum(map(_costs, shown)),
     }
 
 
@@ -210,5 +210,13 @@ def _samples(probe: Probe) -> int:
     return len(probe.silence.sample) if probe.silence else 0
 
 
+def _errors(probe: Probe) -> int:
+    return int(probe.silence is not None and probe.silence.error is not None)
+
+
 def _unarmed(probe: Probe) -> int:
     return len(probe.reach.not_armed)
+
+
+def _costs(probe: Probe) -> int:
+    return int(probe.overhead is not None)

@@ -18,7 +18,8 @@ _WHY_SNAPSHOT: Final = "What are the values when this line runs?"
 _MOST_IDS: Final = 20
 _LONGEST_BUDGET: Final = 20_000
 _DEF: Final = re.compile(r"(async )?def ")
-_FRAME: Final = re.compile(r"(?P<file>\S+):(?P<line>\d+) ")
+# A frame of a file: not of `<string>`, and of no name with spaces, which prose could hide in.
+_FRAME: Final = re.compile(r"(?P<file>[^\s<>]+\.py):(?P<line>\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,14 @@ def after_code(given: Mapping[str, object], matches: tuple[SourceMatch, ...]) ->
     if "line" not in given:
         function = next((m for m in matches if _DEF.match(m.code)), first)
         return _look_at(target, function.file, function.line)
-    if first.executable:
+    if first.executable and _can_be_named(first.file):
         # No expect_code: the application's text has no place in a call of ours.
         where = {"file": first.file, "line": first.line, "reason": _WHY_SNAPSHOT}
         return NextCall("place_snapshot", {**target, **where})
-    written = (number for number, line in enumerate(first.after, 1) if line.strip())
-    return _look_at(target, first.file, first.line + next(written, 1))
+    below = next((number for number, line in enumerate(first.after, 1) if line.strip()), None)
+    if below is None and _can_be_named(first.file):
+        return NextCall("find_code", {**target, "file": first.file})  # the file ends here
+    return _look_at(target, first.file, first.line + (below or 0))
 
 
 def _into_function(target: dict[str, object], match: SourceMatch) -> NextCall:
@@ -68,21 +71,37 @@ def _into_function(target: dict[str, object], match: SourceMatch) -> NextCall:
 
 
 def _look_at(target: Mapping[str, object], file: str, line: int) -> NextCall:
+    if not _can_be_named(file):
+        return NextCall("list_services", {"service": target["service"]})
     return NextCall("find_code", {**target, "file": file, "line": line})
 
 
+def _can_be_named(file: str) -> bool:
+    """True if the file's name is the same after escaping: else the agent would not know it."""
+    return escape(file) == file
+
+
 def after_probe(view: ProbeView, results: Sequence[StoredResult], cursor: str) -> NextCall:
-    """Wait on while it may be hit; once it is over, look at who called. Args: results: its own."""
+    """Wait on while it may be hit; once it is over, look at who called. Args: results: its own.
+
+    Where waiting alone brings nothing, say instead what to correct it by: the instances there are,
+    the names at the line.
+    """
+    target: dict[str, object] = {"service": view.service, "environment": view.environment}
+    silence = "" if view.silence is None else view.silence.code
+    if silence == "no_instance":
+        return NextCall("list_services", target)
+    if silence == "condition_error" and view.location is not None:
+        return _look_at(target, view.location.file, view.location.line)
     if view.probe_id is not None and not view.state.is_final:
         return wait_on({"probe_ids": [view.probe_id]}, cursor)
-    target = {"service": view.service, "environment": view.environment}
     stack = results[0].result.stack if results else ()
     frame = _FRAME.match(stack[1]) if len(stack) > 1 else None
     if frame is not None:
         return _look_at(target, frame["file"], int(frame["line"]))
     if view.location is not None:
         return _look_at(target, view.location.file, view.location.line)
-    return NextCall("list_services", {"service": view.service})
+    return NextCall("list_services", target)
 
 
 def after_results(
@@ -92,15 +111,21 @@ def after_results(
     cursor: str,
 ) -> NextCall:
     """All there is has been read: wait for more while more can come."""
-    if any(not view.state.is_final for view in views):
-        return wait_on(given, cursor)
     if not views:
         return NextCall("list_probes", {"all": True})
-    return after_probe(views[0], results, cursor)
+    if len(views) > 1 and any(not view.state.is_final for view in views):
+        return wait_on(given, cursor)
+    first = results[0].result.probe_id if results else views[0].probe_id
+    view = next((view for view in views if view.probe_id == first), views[0])
+    call = after_probe(view, results, cursor)
+    return wait_on(given, cursor) if call.tool == "read_results" else call
 
 
-def after_list(views: Sequence[ProbeView]) -> NextCall:
-    """Read what the newest probe brought."""
+def after_list(given: Mapping[str, object], views: Sequence[ProbeView]) -> NextCall:
+    """Read what the newest probe brought; where this session has none, look at the others'."""
+    if not views and not given.get("all"):
+        everyone = {key: value for key, value in given.items() if key != "cursor"}
+        return NextCall("list_probes", {**everyone, "all": True})
     if not views:
         return NextCall("list_services", {})
     return NextCall("read_results", {"probe_ids": [views[0].probe_id]})
@@ -113,7 +138,7 @@ def after_removal(answer: RemoveAnswer) -> NextCall:
     ids = answer.removed or answer.already_gone
     if ids:
         return NextCall("read_results", {"probe_ids": list(ids[:_MOST_IDS])})
-    return NextCall("list_probes", {})
+    return NextCall("list_probes", {"all": True})
 
 
 def wait_on(given: Mapping[str, object], cursor: str) -> NextCall:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from mcp_server.model import NameSummary, Overhead, ProbeView, Reach, StoredResult
-from mcp_server.render.answers import Hit, ListedProbe, Place, Placed, Probe
+from mcp_server.render.answers import Hit, ListedProbe, Place, Probe
 from probe_agent.probe import State
 
 P = TypeVar("P", bound=Probe)
@@ -28,9 +28,9 @@ def place_of(view: ProbeView) -> Place:
     )
 
 
-def probe_of(view: ProbeView) -> Probe:
-    """Say everything about a probe but its results."""
-    return Probe(
+def probe_of(view: ProbeView, kind: type[P]) -> P:
+    """Say everything about a probe but its results. Args: kind: of answer, results to be filled."""
+    return kind(
         probe_id=view.probe_id or "",
         state=view.state.value,
         expires_at=view.expires_at,
@@ -40,22 +40,6 @@ def probe_of(view: ProbeView) -> Probe:
         summary=view.summary,
         silence=view.silence,
         overhead=_rounded(view.overhead),
-    )
-
-
-def placed_of(view: ProbeView) -> Placed:
-    """Say everything about a probe, to be filled with its results."""
-    probe = probe_of(view)
-    return Placed(
-        probe_id=probe.probe_id,
-        state=probe.state,
-        expires_at=probe.expires_at,
-        location=probe.location,
-        reach=probe.reach,
-        counts=probe.counts,
-        summary=probe.summary,
-        silence=probe.silence,
-        overhead=probe.overhead,
     )
 
 

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mcp_server.model import ProbePage, RemoveAnswer
 from mcp_server.render.answers import ListedProbe, ProbeList, Removal
 from mcp_server.render.fitting import Rendered, Shape, fit, render
-from mcp_server.render.hits import CursorAfter
 from mcp_server.render.next_step import NextCall, after_list, after_removal, more_tokens
 from mcp_server.render.parts import listed_probe, shortest_row
 from mcp_server.render.text import probe_list_text, removal_text
 
-# Stands for a cursor that is not known yet, and is as long as a long one.
-_ANY_CURSOR = "x" * 20
 
-
-async def render_probes(
-    page: ProbePage, given: Mapping[str, object], tokens: int, cursor_after: CursorAfter
-) -> Rendered:
+def render_probes(page: ProbePage, given: Mapping[str, object], tokens: int) -> Rendered:
     """Write both forms. Args: given: the call's own arguments."""
-    draft = _Draft(page, given, tokens, page.next_cursor or _ANY_CURSOR)
-    fitted = fit(draft.shapes(), probe_list_text, tokens)
-    if fitted.count < len(page.probes):
-        draft = replace(draft, cursor=await cursor_after(fitted.count))
-    return render(draft.shapes()[fitted.shape].build(fitted.count), probe_list_text)
+    return fit(_Draft(page, given, tokens).shapes(), probe_list_text, tokens).rendered
 
 
 def render_removal(answer: RemoveAnswer) -> Rendered:
@@ -47,7 +37,6 @@ class _Draft:
     page: ProbePage
     given: Mapping[str, object]
     tokens: int
-    cursor: str
 
     def shapes(self) -> list[Shape[ProbeList]]:
         rows = tuple(listed_probe(view) for view in self.page.probes)
@@ -60,18 +49,22 @@ class _Draft:
 
     def _answer(self, rows: tuple[ListedProbe, ...], left_out: dict[str, int]) -> ProbeList:
         more = self.page.more + len(self.page.probes) - len(rows)
+        cursor = self._cursor(len(rows)) if more else ""
         return ProbeList(
             probes=rows,
             more=more,
             left_out=left_out,
-            next_cursor=self.cursor if more else "",
-            next_call=self._next_call(more, is_cut=bool(left_out)),
+            next_cursor=cursor,
+            next_call=self._next_call(cursor, is_cut=bool(left_out)),
         )
 
-    def _next_call(self, more: int, *, is_cut: bool) -> NextCall:
+    def _cursor(self, count: int) -> str:
+        return self.page.cursors[count - 1] if count else str(self.given.get("cursor", ""))
+
+    def _next_call(self, cursor: str, *, is_cut: bool) -> NextCall:
         wider = more_tokens("list_probes", self.given, self.tokens) if is_cut else None
         if wider is not None:
             return wider
-        if more:
-            return NextCall("list_probes", {**self.given, "cursor": self.cursor})
-        return after_list(self.page.probes)
+        if cursor:
+            return NextCall("list_probes", {**self.given, "cursor": cursor})
+        return after_list(self.given, self.page.probes)

@@ -11,15 +11,17 @@ from mcp_server.render.escape import literal, quoted, source_line, word
 from mcp_server.render.structure import rfc3339
 
 # A row of values longer than this is written one value a line.
-_WIDE = 140
+_WIDE = 120
 _MOST_NAMED = 6
+_UNASKED = " No instance that fits is connected, so nobody could say whether that place is there."
 
 
 def headline(placed: Placed, waited_s: float) -> str:
     """Answer the question first: what came, how fast, from where."""
     where = at(placed.location)
     if not placed.probe_id:
-        return f"Dry run, nothing placed. It would go to {where}."
+        asked = "" if placed.reach.instances else _UNASKED
+        return f"Dry run, nothing placed. It would go to {where}.{asked}"
     if placed.counts.captured:
         shown = number(placed.counts.captured, "hit")
         return f"{shown} in {waited_s:.1f} s at {where} (probe {placed.probe_id}, {placed.state})."
@@ -63,13 +65,15 @@ def summary_lines(summary: Iterable[NameSummary]) -> Iterator[str]:
 
 
 def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
-    """Write hits as rows, equal ones folded with their count."""
+    """Write hits as rows, equal ones folded with their count; what all share stands on top."""
     if not hits:
         return
-    yield f"Hits ({len(hits)}, equal ones folded):"
+    shared = _shared(hits)
+    told = f"; all {', '.join(shared)}" if shared else ""
+    yield f"Hits ({len(hits)}, equal ones folded{told}):"
     stacks = {hit.stack for hit in hits}
     for row in _folded(hits):
-        yield from _row_lines(row)
+        yield from _row_lines(row, shared)
         if len(stacks) > 1:
             yield from _stack_lines("    Stack", row.first.stack)
     if len(stacks) == 1:
@@ -107,17 +111,19 @@ def counts_line(counts: FleetCounts) -> str:
 
 
 def cost_line(cost: Overhead) -> str:
-    """Write what a probe costs."""
+    """Write what a probe costs. Before the line runs there is nothing to measure."""
+    if not cost.ns_per_hit:
+        return "Cost: not measured"
     return f"Cost: {cost.ns_per_hit:g} ns per hit, {cost.core_share:g} of a core at most"
 
 
 def left_out_line(more: int, left_out: dict[str, int]) -> Iterator[str]:
-    """Count what is not shown."""
-    cut = [f"{count} {what}" for what, count in left_out.items()]
+    """Count what is not shown. Args: left_out: by what it is, in the plural."""
+    cut = [number(count, what.removesuffix("s")) for what, count in left_out.items()]
     if more:
-        cut.insert(0, f"{more} more")
+        cut.insert(0, f"{more:,} more")
     if cut:
-        yield f"Not shown: {', '.join(cut)}; the next call brings it."
+        yield f"Not shown: {', '.join(cut)}; the next call shows more."
 
 
 def number(count: int, noun: str) -> str:
@@ -152,7 +158,7 @@ def _folded(hits: Sequence[Hit]) -> list[_Row]:
     return list(rows.values())
 
 
-def _row_lines(row: _Row) -> Iterator[str]:
+def _row_lines(row: _Row, shared: Sequence[str]) -> Iterator[str]:
     """Write the values first, on one line if they fit, then who and when."""
     first = row.first
     times = f"x{len(row.hits)} " if len(row.hits) > 1 else ""
@@ -160,7 +166,7 @@ def _row_lines(row: _Row) -> Iterator[str]:
     if first.message:
         said.insert(0, quoted(first.message))
     line = f"  {times}{'  '.join(said)}"
-    where = f"[{_where(row)}]"
+    where = f"[{_where(row, shared)}]"
     if len(line) + len(where) <= _WIDE:
         yield f"{line}  {where}"
     else:
@@ -181,8 +187,10 @@ def _indented(lines: Iterable[str]) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
-def _where(row: _Row) -> str:
-    """Name instances with their sequence numbers and times; what else is told of these hits."""
+def _where(row: _Row, shared: Sequence[str]) -> str:
+    """Name instances with their sequence numbers and times; what else is told of these hits and not
+    shared by all.
+    """
     by_instance: dict[str, list[int]] = {}
     for hit in row.hits:
         by_instance.setdefault(hit.instance, []).append(hit.sequence)
@@ -191,7 +199,8 @@ def _where(row: _Row) -> str:
     when = rfc3339(first.time) + (f" to {rfc3339(last.time)}" if last.time != first.time else "")
     ids = [hit.result_id for hit in row.hits if hit.result_id]
     rest = ["..."] if len(ids) > _MOST_NAMED else []
-    return ", ".join([who, when, *_circumstances(first), *ids[:_MOST_NAMED], *rest])
+    own = [said for said in _circumstances(first) if said not in shared]
+    return ", ".join([who, when, *own, *ids[:_MOST_NAMED], *rest])
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -203,6 +212,12 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([value, value])
     return ", ".join(f"#{a}" if a == b else f"#{a}-#{b}" for a, b in runs)
+
+
+def _shared(hits: Sequence[Hit]) -> list[str]:
+    """List the circumstances that are told of every hit."""
+    others = [set(_circumstances(hit)) for hit in hits[1:]]
+    return [said for said in _circumstances(hits[0]) if all(said in other for other in others)]
 
 
 def _circumstances(hit: Hit) -> Iterator[str]:

@@ -15,7 +15,9 @@ from mcp_server.render.text import services_text
 def render_services(
     views: tuple[ServiceView, ...], given: Mapping[str, object], how_to_connect: str, tokens: int
 ) -> Rendered:
-    """Write both forms. Args: given: the call's own arguments."""
+    """Write both forms. Args: given: the call's own arguments. how_to_connect: empty where
+    somebody is connected.
+    """
     was_named = "service" in given
     rows = tuple(_service(view, with_instances=was_named) for view in views)
     names = [(view.service, view.environment) for view in views]
@@ -27,7 +29,7 @@ def render_services(
         usual = after_services(names, was_named=was_named)
         return Services(
             services=cut,
-            how_to_connect="" if rows else how_to_connect,
+            how_to_connect=how_to_connect,
             left_out={"instances": missing} if missing else {},
             next_call=wider if missing and wider else usual,
         )

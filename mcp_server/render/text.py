@@ -17,7 +17,7 @@ from mcp_server.render.answers import (
     Results,
     Services,
 )
-from mcp_server.render.escape import quoted, source_line, word
+from mcp_server.render.escape import numbered_line, quoted, word
 from mcp_server.render.next_step import NextCall
 from mcp_server.render.probe_text import (
     at,
@@ -43,9 +43,13 @@ def services_text(answer: Services) -> str:
     return _joined(lines, answer.more, answer.left_out, answer.next_call)
 
 
-def code_text(answer: Code) -> str:
-    """Write the answer of `find_code`."""
-    lines = [line for match in answer.matches for line in _match_lines(match)]
+def code_text(answer: Code, *, of_function: bool) -> str:
+    """Write the answer of `find_code`. Args: of_function: a function's whole text was asked for."""
+    lines = [
+        line
+        for match in answer.matches
+        for line in _match_lines(match, is_whole=of_function and bool(match.after))
+    ]
     # The files' sums come last, each once: an outline has many matches of one file.
     sums = {match.file: match.source_sha256 for match in answer.matches if match.source_sha256}
     lines += [f"Source SHA-256 of {word(file)}: {word(digest)}" for file, digest in sums.items()]
@@ -79,7 +83,7 @@ def results_text(answer: Results) -> str:
 def probe_list_text(answer: ProbeList) -> str:
     """Write the answer of `list_probes`."""
     lines = [line for row in answer.probes for line in _row_lines(row)]
-    lines = lines or ["No probe."]
+    lines = lines or ["No probe was found."]
     lines += _cursor_line(answer.next_cursor)
     return _joined(lines, answer.more, answer.left_out, answer.next_call)
 
@@ -90,7 +94,7 @@ def removal_text(answer: Removal) -> str:
         "Removed, the originals are back": answer.removed,
         "Removing, not confirmed yet by every instance": answer.removing,
         "Already gone": answer.already_gone,
-        "Not yours": answer.not_yours,
+        "Left in place, another session placed them": answer.not_yours,
     }
     lines = [f"{what}: {', '.join(ids)}" for what, ids in said.items() if ids]
     return _joined(lines or ["There was nothing to remove."], 0, {}, answer.next_call)
@@ -116,16 +120,23 @@ def _instance_line(instance: ListedInstance) -> str:
     )
 
 
-def _match_lines(match: Match) -> Iterator[str]:
+def _match_lines(match: Match, *, is_whole: bool) -> Iterator[str]:
     function = f" in {word(match.function)}" if match.function else ""
-    can = "a probe can be placed here" if match.executable else "no probe here"
+    can = "a probe can be placed here" if match.executable else "no probe on this line"
     yield f"{word(match.file)}:{match.line}{function} ({can})"
-    yield from (source_line(f"  {line}") for line in match.before)
-    if match.code and match.code != (match.after or ("",))[0].strip():  # a function's own text
-        yield source_line(f"> {match.code}")
-    yield from (source_line(f"  {line}") for line in match.after)
+    yield from _source_lines(match, is_whole=is_whole)
     if match.names:
         yield f"Names: {', '.join(word(name) for name in match.names)}"
+
+
+def _source_lines(match: Match, *, is_whole: bool) -> Iterator[str]:
+    """Write the lines with their numbers. Args: is_whole: `after` begins with the line itself."""
+    asked = () if is_whole or not match.code else (match.code,)
+    lines = (*match.before, *asked, *match.after)
+    first = match.line - len(match.before)
+    width = len(str(first + len(lines)))
+    for at_line, line in enumerate(lines, first):
+        yield numbered_line(at_line, line, width, is_asked=at_line == match.line)
 
 
 def _probe_block(probe: Probe) -> Iterator[str]:

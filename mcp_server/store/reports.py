@@ -11,11 +11,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mcp_server.model import StoredResult
+from mcp_server.model import NameSummary, StoredResult
 from mcp_server.store.codec import RESULT, STATUS
 from mcp_server.store.database import Database
 from mcp_server.store.instances import is_connected, with_holder
 from mcp_server.store.probes import ProbeFacts, facts_of, read_facts
+from mcp_server.store.summaries import add_up, read_summaries
 from mcp_server.store.tables import instances, probes, results, statuses
 from mcp_server.store.times import now_ms
 from probe_agent.probe import Result, Status
@@ -38,11 +39,14 @@ class StatusRow:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known about one probe, from one snapshot."""
+    """All that is known about one probe, from one snapshot; `results` and `summary` are empty where
+    they were not asked for.
+    """
 
     facts: ProbeFacts
     results: tuple[StoredResult, ...]
     rows: tuple[StatusRow, ...]
+    summary: tuple[NameSummary, ...] = ()
 
 
 class Reports:
@@ -64,15 +68,16 @@ class Reports:
             return await _save_results(connection, instance, new, limits)
 
     async def evidence(
-        self, probe_ids: Sequence[str], *, with_results: bool = True
+        self, probe_ids: Sequence[str], *, with_results: bool = True, with_summary: bool = True
     ) -> tuple[Evidence, ...]:
         """Read all about these probes, in the order asked and from one snapshot.
 
-        Unknown ids are absent. Without results, `Evidence.results` is empty.
+        Unknown ids are absent. Results cost by their number, the summary does not.
         """
         async with self._database.read() as connection:
             facts = await read_facts(connection, facts_of(probe_ids))
             found = await _results(connection, probe_ids, 0, None) if with_results else ()
+            sums = await read_summaries(connection, probe_ids) if with_summary else {}
             rows = await _rows(connection, probe_ids)
         by_id = {f.probe.probe_id: f for f in facts}
         return tuple(
@@ -80,6 +85,7 @@ class Reports:
                 facts=by_id[probe_id],
                 results=tuple(r for r in found if r.result.probe_id == probe_id),
                 rows=tuple(rows[probe_id]),
+                summary=sums.get(probe_id, ()),
             )
             for probe_id in probe_ids
             if probe_id in by_id
@@ -134,13 +140,17 @@ async def _save_results(
         return through
     stored = await _stored(connection, limits)
     overflow: Counter[str] = Counter()
+    added: list[Result] = []
     for result in fresh:
         if result.probe_id not in limits:
             continue
         if stored[result.probe_id] >= limits[result.probe_id]:
             overflow[result.probe_id] += 1
             continue
-        stored[result.probe_id] += await _insert(connection, instance, result)
+        if await _insert(connection, instance, result):
+            stored[result.probe_id] += 1
+            added.append(result)
+    await add_up(connection, added)
     await _add_overflow(connection, instance, overflow)
     await connection.execute(
         update(instances).where(instances.c.id == instance).values(through_number=fresh[-1].number)
@@ -163,7 +173,8 @@ async def _stored(connection: AsyncConnection, probe_ids: Iterable[str]) -> Coun
     return Counter({row.probe: row.stored for row in await connection.execute(statement)})
 
 
-async def _insert(connection: AsyncConnection, instance: str, result: Result) -> int:
+async def _insert(connection: AsyncConnection, instance: str, result: Result) -> bool:
+    """Store a result. Returns: False if it was there already."""
     statement = insert_or_update(results).values(
         probe=result.probe_id,
         instance=instance,
@@ -171,7 +182,7 @@ async def _insert(connection: AsyncConnection, instance: str, result: Result) ->
         sequence=result.sequence,
         result=RESULT.text(result),
     )
-    return (await connection.execute(statement.on_conflict_do_nothing())).rowcount
+    return bool((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
 
 
 async def _add_overflow(connection: AsyncConnection, instance: str, overflow: Counter[str]) -> None:

@@ -26,8 +26,11 @@ from mcp_server.store.tables import (
     schema,
     sessions,
     statuses,
+    value_literals,
+    value_types,
 )
 from mcp_server.store.times import now_ms
+from mcp_server.store.upgrades import upgrade
 
 _TAG_BYTES: Final = 3
 
@@ -70,7 +73,7 @@ async def _tag(connection: AsyncConnection) -> bytes:
             insert(meta), [{"key": key, "value": value} for key, value in values.items()]
         )
     said = {row.key: row.value for row in await connection.execute(select(meta))}
-    version = int(said.get("schema_version", "0"))
+    version = await upgrade(connection, int(said.get("schema_version", "0")))
     if version != SCHEMA_VERSION:
         raise StoreUnusable(
             "Cannot use the store",
@@ -85,8 +88,8 @@ async def _prune(connection: AsyncConnection, before_ms: int) -> None:
     old = select(probes.c.id).where(
         (probes.c.expires_ms < before_ms) | (probes.c.removed_ms < before_ms)
     )
-    await connection.execute(delete(results).where(results.c.probe.in_(old)))
-    await connection.execute(delete(statuses).where(statuses.c.probe.in_(old)))
+    for table in (results, statuses, value_types, value_literals):
+        await connection.execute(delete(table).where(table.c.probe.in_(old)))
     await connection.execute(delete(probes).where(probes.c.id.in_(old)))
     await connection.execute(delete(questions).where(questions.c.asked_ms < before_ms))
     await connection.execute(

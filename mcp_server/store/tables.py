@@ -21,7 +21,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 schema: Final = MetaData()
 
@@ -117,6 +117,39 @@ results: Final = Table(
     UniqueConstraint("probe", "instance", "sequence"),
     Index("results_by_probe", "probe", "position"),
     sqlite_autoincrement=True,
+)
+
+# How often what was captured under each name, added up as results are stored: an answer tells of
+# all results of a probe without reading them. In order of first appearance.
+value_types: Final = Table(
+    "value_types",
+    schema,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("probe", Text, ForeignKey("probes.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("is_redacted", Boolean, nullable=False),
+    Column("times", Integer, nullable=False),
+    UniqueConstraint("probe", "name", "type", "is_redacted"),
+)
+
+# The same for the literals of what is not redacted.
+value_literals: Final = Table(
+    "value_literals",
+    schema,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("probe", Text, ForeignKey("probes.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("literal", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    UniqueConstraint("probe", "name", "literal"),
+)
+# The most frequent ones are found without looking at the others.
+Index(
+    "value_literals_by_times",
+    value_literals.c.probe,
+    value_literals.c.name,
+    value_literals.c.times.desc(),
 )
 
 # Asked by any server, put to the agent by the one that holds it. `answer` is null until then.

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
+
+from mcp_server.deadline import Deadline
 
 if TYPE_CHECKING:  # the hub is imported late, see `late_hub`
     from mcp_server.hub import Hub
 
-# Of the 4 s that a tool has beyond its waiting, what opening the hub may take: the rest is the
-# hub's own, to find the agents and to write the answer.
-_FREE_S: Final = 1.5
+# Told the seconds waited so far and a sentence of ours.
+Progress: TypeAlias = Callable[[float, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `late_s`: how long it had to wait for the hub to open, of its own time.
+    """One call. `by`: when the hub has to answer, counted from the call's start on: what the call
+    had to wait for the hub to open is gone from it.
 
-    `progress`: told the seconds waited and a sentence. `home`: SONDE_HOME, for advice.
+    `home`: SONDE_HOME, for advice.
     """
 
     hub: Hub
-    progress: Callable[[float, str], Awaitable[None]]
-    late_s: float
+    progress: Progress
+    by: Deadline
     home: str
-
-    def patience_s(self, wait_seconds: float) -> float:
-        """Say how long the hub may wait so that the answer is still in time."""
-        return max(0.0, wait_seconds - max(0.0, self.late_s - _FREE_S))

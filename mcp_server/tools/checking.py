@@ -18,10 +18,7 @@ from mcp_server.tools.inputs import Input
 
 _SHOWN: Final = 40
 _PLAINLY_WRITTEN: Final = 10**15
-_TYPE_NAMES: Final = {
-    "boolean": "true or false",
-    "object": "an object whose keys and values are texts",
-}
+_KEY: Final = "[key]"  # how pydantic says that the key is to blame, behind the key
 # What pydantic adds and a model can do without, and bounds that only guard against abuse.
 _NOISE: Final = frozenset(
     {"title", "default", "minItems", "maxItems", "maxProperties", "propertyNames"}
@@ -115,18 +112,23 @@ def _refuse(
     properties = cast("dict[str, dict[str, JSON]]", _full_schema(model)["properties"])
     if name in given:
         value, item = _blamed(given[name], where[1:])
-        why = f"{name} {item}{_got(value)}"
+        why = f"{item}{name} is {_got(value)}"
     else:
         why = f"{name} is missing"
     raise InvalidArgument(f"Cannot call {tool}", why, f"Give {name} as {_wanted(properties[name])}")
 
 
 def _blamed(value: object, path: Sequence[str | int]) -> tuple[object, str]:
-    """Find the item of a list that is to blame. Returns: it, and how to call it."""
+    """Find what of a list or an object is to blame. Returns: it, and how to call it."""
+    last = path[-1] if path else None
+    if isinstance(value, dict) and path[1:] == (_KEY,):
+        return path[0], "a key of "
+    if isinstance(value, dict) and last in value:
+        return value[last], f"{shown(str(last))} of "
     index = next((part for part in path if isinstance(part, int)), None)
     if index is None or not isinstance(value, list):
-        return value, "is "
-    return value[index], f"has as item {index + 1} "
+        return value, ""
+    return value[index], f"item {index + 1} of "
 
 
 def _got(value: object) -> str:
@@ -139,9 +141,9 @@ def _got(value: object) -> str:
         case str():
             return _got_text(value)
         case list():
-            return f"a list of {len(value):,} items"
+            return f"a list of {len(value):,} item" + ("" if len(value) == 1 else "s")
         case dict():
-            return f"an object of {len(value):,} entries"
+            return f"an object of {len(value):,} entr" + ("y" if len(value) == 1 else "ies")
         case _:
             return "null"
 
@@ -170,8 +172,12 @@ def _wanted(schema: Mapping[str, JSON]) -> str:
         case "array":
             items = cast("dict[str, JSON]", schema["items"])
             return f"a list of 1 to {schema['maxItems']}, each {_wanted(items)}"
-        case kind:
-            return _TYPE_NAMES[str(kind)]
+        case "object":
+            entry = cast("dict[str, JSON]", schema["additionalProperties"])
+            most = schema["maxProperties"]
+            return f"an object of at most {most} entries, keys and values {_wanted(entry)}"
+        case _:
+            return "true or false"
 
 
 def _number(value: JSON) -> str:

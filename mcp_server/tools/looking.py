@@ -8,7 +8,7 @@ from mcp_server.render import Rendered
 from mcp_server.render.code import render_code
 from mcp_server.render.services import render_services
 from mcp_server.tools.call import Call
-from mcp_server.tools.checking import given_arguments
+from mcp_server.tools.checking import given_arguments, shown
 from mcp_server.tools.inputs import FindCode, ListServices
 
 
@@ -17,13 +17,21 @@ async def list_services(call: Call, asked: ListServices) -> Rendered:
 
     Raises: UnknownService.
     """
-    views = await call.hub.services(asked.service, asked.environment)
-    how = (
-        "No service is connected. Start one with: sonde run --service NAME -- COMMAND, or call"
-        " probe_agent.start(service=NAME) in it; it finds this server through SONDE_HOME"
-        f" ({call.home}) within a second."
-    )
+    views = await call.hub.services(asked.service, asked.environment, call.by)
+    is_there = any(view.instances for view in views)
+    how = "" if is_there else _how_to_connect(asked, call.home)
     return render_services(views, given_arguments(asked), how, asked.token_budget)
+
+
+def _how_to_connect(asked: ListServices, home: str) -> str:
+    """Args: asked: a service among it is known, the hub has refused others."""
+    who = "service" if asked.service is None else f"instance of {asked.service}"
+    where = "" if asked.environment is None else f" in environment {shown(asked.environment)}"
+    return (
+        f"No {who} is connected{where}. Start one with: sonde run --service NAME -- COMMAND, or"
+        " call probe_agent.start(service=NAME) in it; it finds this server through SONDE_HOME"
+        f" ({home}) within a second."
+    )
 
 
 async def find_code(call: Call, asked: FindCode) -> Rendered:
@@ -43,5 +51,5 @@ async def find_code(call: Call, asked: FindCode) -> Rendered:
         )
     target = Target(asked.service, asked.environment, asked.version)
     question = SourceQuestion(asked.file or "", asked.line or 0, asked.function or "")
-    answer = await call.hub.find_code(target, question)
+    answer = await call.hub.find_code(target, question, call.by)
     return render_code(answer, given_arguments(asked), asked.token_budget)

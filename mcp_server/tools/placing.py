@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from mcp_server.errors import InvalidArgument
@@ -23,18 +24,10 @@ async def place_snapshot(call: Call, asked: PlaceSnapshot) -> Rendered:
 
     Raises: InvalidArgument, or what `Hub.place` refuses with: nothing was placed.
     """
-    request = PlaceRequest(
-        target=_target(asked),
-        kind=Kind.SNAPSHOT,
-        where=_where(asked),
-        reason=asked.reason,
-        condition=asked.condition,
+    request = replace(
+        _request(asked, Kind.SNAPSHOT),
         captures=_captures(asked.capture or []),
         stack_frames=asked.stack_frames,
-        max_hits=asked.max_hits,
-        ttl_seconds=asked.ttl_seconds,
-        wait_seconds=call.patience_s(asked.wait_seconds),
-        dry_run=asked.dry_run,
     )
     return await _place(call, "place_snapshot", asked, request)
 
@@ -44,33 +37,34 @@ async def place_dynamic_log(call: Call, asked: PlaceDynamicLog) -> Rendered:
 
     Raises: InvalidArgument, or what `Hub.place` refuses with: nothing was placed.
     """
-    request = PlaceRequest(
-        target=_target(asked),
-        kind=Kind.LOG,
-        where=_where(asked),
-        reason=asked.reason,
-        condition=asked.condition,
-        message=asked.message,
-        stack_frames=0,
-        max_hits=asked.max_hits,
-        ttl_seconds=asked.ttl_seconds,
-        wait_seconds=call.patience_s(asked.wait_seconds),
-        dry_run=asked.dry_run,
-    )
+    request = replace(_request(asked, Kind.LOG), message=asked.message, stack_frames=0)
     return await _place(call, "place_dynamic_log", asked, request)
 
 
 async def _place(call: Call, tool: str, asked: Place, request: PlaceRequest) -> Rendered:
-    view = await call.hub.place(request, call.progress)
+    view = await call.hub.place(request, call.progress, call.by)
 
-    async def cursor_after(count: int) -> str:
-        if view.probe_id is None or not count:
-            return ""
-        return (await call.hub.read((view.probe_id,), limit=count)).next_cursor
+    def cursor_after(count: int) -> str:
+        return call.hub.cursor_at(view.results[count - 1].position) if count else ""
 
     again = {k: v for k, v in given_arguments(asked).items() if k != "dry_run"}
     after_rehearsal = NextCall(tool, again) if asked.dry_run else None
-    return await render_placed(view, after_rehearsal, cursor_after)
+    return render_placed(view, after_rehearsal, cursor_after)
+
+
+def _request(asked: PlaceSnapshot | PlaceDynamicLog, kind: Kind) -> PlaceRequest:
+    """Read what the placing tools have in common."""
+    return PlaceRequest(
+        target=_target(asked),
+        kind=kind,
+        where=_where(asked),
+        reason=asked.reason,
+        condition=asked.condition,
+        max_hits=asked.max_hits,
+        ttl_seconds=asked.ttl_seconds,
+        wait_seconds=asked.wait_seconds,
+        dry_run=asked.dry_run,
+    )
 
 
 def _target(asked: Place) -> Target:

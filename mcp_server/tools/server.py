@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mcp.server import MCPServer
@@ -17,10 +18,11 @@ from mcp.server.context import (
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, TextContent, Tool
 
+from mcp_server.deadline import Deadline
 from mcp_server.errors import InternalError, SondeError
 from mcp_server.render import Rendered
 from mcp_server.render.escape import escape
-from mcp_server.tools.call import Call
+from mcp_server.tools.call import Call, Progress
 from mcp_server.tools.checking import check, unknown_tool
 from mcp_server.tools.faces import FACES, INSTRUCTIONS, Face
 from mcp_server.tools.inputs import Input
@@ -29,15 +31,22 @@ from mcp_server.tools.within import within
 
 _logger = logging.getLogger(__name__)
 
-# Of the 4 s beyond its waiting that a tool has, what is left for writing the answer.
-_BEYOND_WAITING_S: Final = 3.7
+# Of the 4 s beyond its waiting that a tool has; the rest is the protocol's.
+BEYOND_WAITING_S: Final = 3.7
+# Of these, what is kept for reading what is stored and for writing the answer.
+_WRITING_S: Final = 0.4
 _LONGEST_SENTENCE: Final = 1_500
+# An ordinary word, not the beginning of `wait_seconds`, `trades/validate.py` or `order.total`.
+_WORD_FIRST: Final = re.compile(r"[a-z]+(?=[ ,;]|$)")
 
 
-def make_server(late_hub: LateHub, *, version: str, home: str) -> MCPServer[Any]:
+def make_server(
+    late_hub: LateHub, *, version: str, home: str, beyond_waiting_s: float = BEYOND_WAITING_S
+) -> MCPServer[Any]:
     """Build the server. Starts nothing: the hub opens after the first reply.
 
     Args: version: of our distribution. home: SONDE_HOME, named in advice to a person.
+        beyond_waiting_s: how long a tool may take besides what it was asked to wait.
     """
 
     async def after_reply(
@@ -47,7 +56,7 @@ def make_server(late_hub: LateHub, *, version: str, home: str) -> MCPServer[Any]
         late_hub.begin_soon()
         return result
 
-    return _SondeServer(late_hub, version, home, after_reply)
+    return _SondeServer(late_hub, version, home, beyond_waiting_s, after_reply)
 
 
 class _SondeServer(MCPServer[Any]):
@@ -60,6 +69,7 @@ class _SondeServer(MCPServer[Any]):
         late_hub: LateHub,
         version: str,
         home: str,
+        beyond_waiting_s: float,
         after_reply: ServerMiddleware[Any],
     ) -> None:
         super().__init__(
@@ -72,10 +82,16 @@ class _SondeServer(MCPServer[Any]):
         )
         self._late_hub = late_hub
         self._home = home
+        self._beyond_waiting_s = beyond_waiting_s
         self._faces: Mapping[str, Face] = {face.name: face for face in FACES}
 
     async def list_tools(self) -> list[Tool]:
         """List all tools, always in the same order."""
+        return self._tools
+
+    @functools.cached_property
+    def _tools(self) -> list[Tool]:
+        # Making the schemas takes 15 ms, and modern clients list the tools again and again.
         return [face.to_mcp() for face in self._faces.values()]
 
     async def call_tool(
@@ -106,15 +122,20 @@ class _SondeServer(MCPServer[Any]):
             raise unknown_tool(name, list(self._faces))
         asked = check(name, face.input, arguments)
         wait_s = float(getattr(asked, "wait_seconds", 0.0))
-        return await within(wait_s + _BEYOND_WAITING_S, self._run(face, asked, wait_s, context))
+        most_s = wait_s + self._beyond_waiting_s
+        by = Deadline(most_s - _WRITING_S)
+        return await within(most_s, self._run(face, asked, by, _progress(context, wait_s), context))
 
     async def _run(
-        self, face: Face, asked: Input, wait_s: float, context: Context[Any, Any] | None
+        self,
+        face: Face,
+        asked: Input,
+        by: Deadline,
+        progress: Progress,
+        context: Context[Any, Any] | None,
     ) -> Rendered:
-        began = time.monotonic()
         hub = await self._late_hub.get(_client_of(context))
-        late_s = time.monotonic() - began
-        return await face.run(Call(hub, _progress(context, wait_s), late_s, self._home), asked)
+        return await face.run(Call(hub, progress, by, self._home), asked)
 
 
 def _client_of(context: Context[Any, Any] | None) -> str:
@@ -123,9 +144,7 @@ def _client_of(context: Context[Any, Any] | None) -> str:
     return said.client_info.name if said is not None else ""
 
 
-def _progress(
-    context: Context[Any, Any] | None, wait_s: float
-) -> Callable[[float, str], Awaitable[None]]:
+def _progress(context: Context[Any, Any] | None, wait_s: float) -> Progress:
     """Report growing seconds of `wait_s`, as the protocol wants them."""
     told = -1.0
 
@@ -147,6 +166,9 @@ def _refusal(error: SondeError) -> CallToolResult:
 
 
 def _sentence(text: str) -> str:
-    """Escape and cut what may name files and texts of the service."""
+    """Escape and cut what may name files and texts of the service; begin with a capital, unless it
+    begins with a name that has to be written as it is.
+    """
     cut = text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]} (cut)"
-    return escape(cut).rstrip(". ")
+    escaped = escape(cut).rstrip(". ")
+    return escaped[:1].upper() + escaped[1:] if _WORD_FIRST.match(escaped) else escaped

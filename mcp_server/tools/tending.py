@@ -18,13 +18,14 @@ async def read_results(call: Call, asked: ReadResults) -> Rendered:
     """
     ids = None if asked.probe_ids is None else tuple(asked.probe_ids)
     cursor = asked.cursor or ""
-    patience_s = call.patience_s(asked.wait_seconds)
-    answer = await call.hub.read(ids, cursor, patience_s, asked.limit, call.progress)
+    answer = await call.hub.read(
+        ids, cursor, asked.wait_seconds, asked.limit, call.progress, call.by
+    )
 
-    async def cursor_after(count: int) -> str:
-        return (await call.hub.read(ids, cursor, limit=count)).next_cursor if count else cursor
+    def cursor_after(count: int) -> str:
+        return call.hub.cursor_at(answer.results[count - 1].position) if count else cursor
 
-    return await render_results(
+    return render_results(
         answer,
         given_arguments(asked),
         asked.token_budget,
@@ -36,23 +37,16 @@ async def read_results(call: Call, asked: ReadResults) -> Rendered:
 async def list_probes(call: Call, asked: ListProbes) -> Rendered:
     """List the caller's probes, or all of its principal.
 
-    Raises: StaleCursor.
+    Raises: StaleCursor, UnknownService.
     """
-    cursor = asked.cursor or ""
-    page = await call.hub.probes(asked.service, asked.all, cursor)
-
-    async def cursor_after(count: int) -> str:
-        if not count:
-            return cursor
-        return (await call.hub.probes(asked.service, asked.all, cursor, count)).next_cursor
-
-    return await render_probes(page, given_arguments(asked), asked.token_budget, cursor_after)
+    page = await call.hub.probes(asked.service, asked.all, asked.cursor or "")
+    return render_probes(page, given_arguments(asked), asked.token_budget)
 
 
 async def remove_probes(call: Call, asked: RemoveProbes) -> Rendered:
     """Remove probes.
 
-    Raises: InvalidArgument; UnknownProbe: nothing was removed.
+    Raises: InvalidArgument, UnknownProbe: nothing was removed.
     """
     if (asked.probe_ids is None) is not asked.all_mine:
         raise InvalidArgument(
@@ -61,4 +55,4 @@ async def remove_probes(call: Call, asked: RemoveProbes) -> Rendered:
             "Give probe_ids, or all_mine=true",
         )
     ids = None if asked.probe_ids is None else tuple(asked.probe_ids)
-    return render_removal(await call.hub.remove(ids, asked.all_mine))
+    return render_removal(await call.hub.remove(ids, call.by))

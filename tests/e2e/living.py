@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from mcp import Client, StdioServerParameters
 
 HERE = Path(__file__).parent
 SONDE = str(Path(sys.executable).with_name("sonde"))
 WAIT_S = 30
+LOOK_EVERY_S = 0.02
+
+T = TypeVar("T")
 
 
 def lines_of(name: str) -> dict[str, int]:
@@ -64,14 +70,6 @@ class Service:
     def is_pristine(self) -> bool:
         """True if every function of the shop has its original code object, by identity."""
         return self.get("/pristine")["pristine"]
-
-    def becomes_pristine(self, within_s: float) -> bool:
-        waiting, until = threading.Event(), time.monotonic() + within_s
-        while not self.is_pristine:
-            if time.monotonic() > until:
-                return False
-            waiting.wait(0.02)
-        return True
 
     def end(self) -> str:
         """End it as its operator would. Returns: what it wrote on standard error."""
@@ -141,6 +139,39 @@ async def assistant(home: Path, mode: str = "legacy", **settings: str) -> AsyncI
         yield client
 
 
+@asynccontextmanager
+async def held(manager: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """Hold a context in a task of its own: the two halves of a fixture run in different tasks,
+    and a client must be closed by the one that opened it.
+    """
+    opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    enough = asyncio.Event()
+
+    async def hold() -> None:
+        async with manager as value:
+            opened.set_result(value)
+            await enough.wait()
+
+    holding = asyncio.create_task(hold())
+    await asyncio.wait({holding, opened}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if opened.done():
+            yield opened.result()
+    finally:
+        enough.set()
+        await holding
+
+
+async def becomes(claim: Callable[[], bool], within_s: float = 15) -> bool:
+    """Watch a claim about other processes under a timeout, off the loop: nothing tells us."""
+    until = time.monotonic() + within_s
+    while not await asyncio.to_thread(claim):
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(LOOK_EVERY_S)
+    return True
+
+
 async def call(client: Client, tool: str, **arguments: object) -> dict:
     """Call a tool that should succeed. Returns: its structured content."""
     answer = await client.call_tool(tool, arguments)
@@ -155,3 +186,16 @@ async def refused(client: Client, tool: str, **arguments: object) -> str:
     answer = await client.call_tool(tool, arguments)
     assert answer.is_error, answer.structured_content
     return answer.content[0].text
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process that is not ours has ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        ended, _, _ = select.select([handle], [], [], WAIT_S)
+        assert ended, f"{pid} has not ended"
+    finally:
+        os.close(handle)

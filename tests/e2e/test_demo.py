@@ -22,6 +22,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from living import wait_for_end
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = Path("examples") / "trades" / "demo.py"
@@ -242,8 +243,6 @@ def test_what_keep_left_ends_with_the_command_that_it_names(kept: Ran) -> None:
     assert pids
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 10
-    while any(is_running(pid) for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # not our children: there is nothing to wait on
+    for pid in pids:
+        wait_for_end(pid)
     assert not answers(kept.address)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from living import SONDE, assistant, call, refused
+from living import SONDE, assistant, call, refused, wait_for_end
 
 WAIT_S = 10
 INITIALIZE = {
@@ -111,8 +111,9 @@ def test_it_survives_a_megabyte_and_garbage_says_only_protocol_and_ends_with_its
 def test_it_ends_on_a_signal_though_its_input_stays_open_and_a_call_is_waiting(start) -> None:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     servers = [start() for _ in numbers]
-    for server, number in zip(servers, numbers, strict=True):
+    for server in servers:
         server.open()
+    for server, number in zip(servers, numbers, strict=True):
         server.send("tools/call", {"name": "list_services", "arguments": {"service": "nobody"}})
         server.process.send_signal(number)
         assert server.process.wait(2) == 128 + number
@@ -195,10 +196,10 @@ def test_a_store_of_a_newer_version_is_one_sentence_and_a_status(home: Path) -> 
 
 
 async def test_a_store_that_cannot_be_used_is_what_every_tool_answers_until_it_can(
-    home: Path, era: str
+    home: Path,
 ) -> None:
     newer_store(home)
-    async with assistant(home, era) as client:
+    async with assistant(home) as client:
         for _ in range(2):
             text = await refused(client, "list_probes")
             assert text.startswith("internal: Cannot use the store. its schema is version 999")
@@ -221,16 +222,3 @@ def run_without_input(home: Path) -> subprocess.CompletedProcess[str]:
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def wait_for_end(pid: int) -> None:
-    """Wait until a process that is not ours has ended."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        ended, _, _ = select.select([handle], [], [], WAIT_S)
-        assert ended, f"{pid} is an orphan"
-    finally:
-        os.close(handle)

@@ -1,4 +1,7 @@
-"""`sonde run` beside the same command without it: real processes, every behaviour compared."""
+"""`sonde run` beside the same command without it: real processes, every behaviour compared.
+
+All of them are begun at once, a few at a time: most of what a case takes is starting interpreters.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 BASE_PYTHON = getattr(sys, "_base_executable", PYTHON)
+AT_ONCE = 3  # of two processes each, one waiting for the other
 SITE_PACKAGES = str(Path(pytest.__file__).parents[1])
 SONDE = [PYTHON, "-m", "mcp_server.cli", "run", "--service", "trades", "--"]
 # `sonde` is a Python program too, and would run PYTHONPATH's sitecustomize for itself.
@@ -88,6 +94,10 @@ warnings.warn("the program's own", DeprecationWarning)
 """
 
 
+# Exit status, standard output, standard error.
+Outcome: TypeAlias = tuple[int, bytes, bytes]
+
+
 @dataclass(frozen=True)
 class Case:
     """A command, what it reads, what its environment has more, and the files in its folder."""
@@ -110,7 +120,7 @@ def python(
 
 
 def killed_by(number: signal.Signals) -> Case:
-    code = f"import os, time; print('x', flush=True); os.kill(os.getpid(), {int(number)}); time.sleep(9)"
+    code = f"import os; print('x', flush=True); os.kill(os.getpid(), {int(number)}); print('alive')"
     return python("-c", code)
 
 
@@ -196,7 +206,7 @@ def environment(changes: Mapping[str, str]) -> dict[str, str]:
     return {**environ, **changes, **python_path, "SONDE_HOME": "no-hub-here"}
 
 
-def outcome(command: list[str], case: Case, folder: Path) -> tuple[int, bytes, bytes]:
+def outcome(command: list[str], case: Case, folder: Path) -> Outcome:
     ended = subprocess.run(
         command,
         cwd=folder,
@@ -214,25 +224,36 @@ def write(files: Mapping[str, str], folder: Path) -> None:
         (folder / name).write_text(body)
 
 
-def each(cases: Mapping[str, Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "case", [pytest.param(case, id=name) for name, case in cases.items()]
+def both(command: list[str], case: Case, folder: Path) -> tuple[Outcome, Outcome]:
+    """Run a case in its folder. Returns: what it did alone, and under `sonde run`."""
+    write(case.files, folder)
+    return (
+        outcome(list(case.command), case, folder),
+        outcome([*command, *case.command], case, folder),
     )
 
 
-@each(CASES)
-def test_a_program_cannot_tell_that_it_runs_under_sonde(case: Case, tmp_path: Path) -> None:
-    write(case.files, tmp_path)
-    alone = outcome(list(case.command), case, tmp_path)
-    inside = outcome([*SONDE, *case.command], case, tmp_path)
+@pytest.fixture(scope="module")
+def outcomes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Future[tuple[Outcome, Outcome]]]]:
+    todo = [(SONDE, name, case) for name, case in CASES.items()]
+    todo += [(BLIND_SONDE, name, case) for name, case in CUSTOMISING.items()]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            name: pool.submit(both, command, case, tmp_path_factory.mktemp("case"))
+            for command, name, case in todo
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_program_cannot_tell_that_it_runs_under_sonde(name, outcomes) -> None:
+    alone, inside = outcomes[name].result()
     assert inside == alone
 
 
-@each(CUSTOMISING)
-def test_the_programs_own_start_up_modules_run_once_and_fail_as_ever(
-    case: Case, tmp_path: Path
-) -> None:
-    write(case.files, tmp_path)
-    alone = outcome(list(case.command), case, tmp_path)
-    inside = outcome([*BLIND_SONDE, *case.command], case, tmp_path)
+@pytest.mark.parametrize("name", CUSTOMISING)
+def test_the_programs_own_start_up_modules_run_once_and_fail_as_ever(name, outcomes) -> None:
+    alone, inside = outcomes[name].result()
     assert inside == alone

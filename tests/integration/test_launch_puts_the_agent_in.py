@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 SONDE = [PYTHON, "-m", "mcp_server.cli"]
 RUN = [*SONDE, "run", "--service", "trades"]
+AT_ONCE = 3  # commands; most of what one takes is starting interpreters
 
 WAIT = "import os, sys\nprint(os.getpid(), flush=True)\nsys.stdin.read()\n"
 IS_INSIDE = "import sys; print('probe_agent.agent' in sys.modules)"
@@ -75,24 +78,20 @@ class Hub:
             opened.close()
 
 
-@pytest.fixture
-def environ() -> Iterator[dict[str, str]]:
-    """A Sonde to import, and a state folder of its own (not tmp_path: a socket's path is short)."""
+def environment(home: str) -> dict[str, str]:
+    """A Sonde to import, and this state folder."""
     inherited = dict(os.environ)  # noqa: TID251 - what a person's shell would hand on
     kept = {k: v for k, v in inherited.items() if not k.startswith(("SONDE_", "PYTEST", "COV"))}
     if "sonde" not in {found.name for found in importlib.metadata.distributions()}:
         kept["PYTHONPATH"] = os.pathsep.join([kept.get("PYTHONPATH", str(ROOT)), str(ROOT)])
-    with tempfile.TemporaryDirectory(prefix="sonde") as home:
-        yield {**kept, "SONDE_HOME": home}
+    return {**kept, "SONDE_HOME": home}
 
 
 @pytest.fixture
-def hub(environ: dict[str, str]) -> Iterator[Hub]:
-    if not hasattr(socket, "SO_PEERCRED"):
-        pytest.skip("Linux tells who dials a Unix socket; this is another system")
-    opened = Hub(environ["SONDE_HOME"])
-    yield opened
-    opened.close()
+def environ() -> Iterator[dict[str, str]]:
+    # Not tmp_path: a socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="sonde") as home:
+        yield environment(home)
 
 
 @pytest.fixture
@@ -120,20 +119,40 @@ def without_sonde(environ: dict[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k != "PYTHONPATH"}
 
 
-def pids_of(command: Sequence[str], hub: Hub, environ: dict[str, str], folder: Path) -> list[int]:
-    """Start a command that prints pids and waits. Returns: its own pid, then those printed, all of
+def pids_of(command: Sequence[str], folder: Path) -> list[int]:
+    """Run a command that prints pids and waits. Returns: its own pid, then those printed, all of
     which have an agent.
     """
     expected = 2 if PARENT in command or "spawn.py" in command else 1
-    with subprocess.Popen(
-        command, env=environ, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as started:
-        assert started.stdout is not None
-        printed = [int(started.stdout.readline()) for _ in range(expected)]
-        assert hub.callers(expected) == set(printed)
-        started.communicate("")
+    with tempfile.TemporaryDirectory(prefix="sonde") as home, closing(Hub(home)) as hub:
+        environ = environment(home)
+        environ["PATH"] = os.pathsep.join([str(folder), environ["PATH"]])
+        with subprocess.Popen(
+            [*RUN, "--", *command],
+            env=environ,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as started:
+            assert started.stdout is not None
+            printed = [int(started.stdout.readline()) for _ in range(expected)]
+            assert hub.callers(expected) == set(printed)
+            started.communicate("")
     assert started.returncode == 0
     return [started.pid, *printed]
+
+
+@contextmanager
+def begun(
+    commands: Mapping[str, Sequence[str]], folder: Path
+) -> Iterator[dict[str, Future[list[int]]]]:
+    """Begin all of these commands, a few at a time, each before a hub of its own."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        pytest.skip("Linux tells who dials a Unix socket; this is another system")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(pids_of, command, folder) for name, command in commands.items()}
+        pool.shutdown(cancel_futures=True)
 
 
 def trampoline(python: str) -> str:
@@ -158,23 +177,31 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
-def test_a_python_command_gets_the_agent_in_the_same_process(
-    command: list[str], hub: Hub, environ: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "HEAD").write_text("0123456789abcdef")
-    (tmp_path / "app.py").write_text(WAIT)
-    executable(tmp_path / "console", f"#!{PYTHON}\n{WAIT}")
-    executable(tmp_path / "by-env", f"#!/usr/bin/env python-here\n{WAIT}")
-    executable(tmp_path / "by-env-split", f"#!/usr/bin/env -S python-here -u\n{WAIT}")
-    executable(tmp_path / "long", trampoline(PYTHON))
-    executable(tmp_path / "quoted", trampoline(f'"{PYTHON}"'))
+@pytest.fixture(scope="module")
+def python_commands(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Future[list[int]]]]:
+    folder = tmp_path_factory.mktemp("commands")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("0123456789abcdef")
+    (folder / "app.py").write_text(WAIT)
+    executable(folder / "console", f"#!{PYTHON}\n{WAIT}")
+    executable(folder / "by-env", f"#!/usr/bin/env python-here\n{WAIT}")
+    executable(folder / "by-env-split", f"#!/usr/bin/env -S python-here -u\n{WAIT}")
+    executable(folder / "long", trampoline(PYTHON))
+    executable(folder / "quoted", trampoline(f'"{PYTHON}"'))
     beside = '"$(dirname -- "$(realpath -- "$0")")"/\'python-here\''
-    executable(tmp_path / "relocatable", trampoline(beside))
-    executable(tmp_path / "python-here", f'#!/bin/sh\nexec {PYTHON} "$@"\n')
-    environ["PATH"] = os.pathsep.join([str(tmp_path), environ["PATH"]])
-    own, printed = pids_of([*RUN, "--", *command], hub, environ, tmp_path)
+    executable(folder / "relocatable", trampoline(beside))
+    executable(folder / "python-here", f'#!/bin/sh\nexec {PYTHON} "$@"\n')
+    with begun(COMMANDS, folder) as pids:
+        yield pids
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_python_command_gets_the_agent_in_the_same_process(
+    name: str, python_commands: dict[str, Future[list[int]]]
+) -> None:
+    own, printed = python_commands[name].result()
     assert own == printed
 
 
@@ -186,13 +213,20 @@ LAUNCHERS = {
 }
 
 
-@pytest.mark.parametrize("command", LAUNCHERS.values(), ids=LAUNCHERS.keys())
+@pytest.fixture(scope="module")
+def launchers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[list[int]]]]:
+    folder = tmp_path_factory.mktemp("launchers")
+    (folder / "app.py").write_text(WAIT)
+    (folder / "spawn.py").write_text(SPAWNING_PARENT)
+    with begun(LAUNCHERS, folder) as pids:
+        yield pids
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
 def test_every_python_below_the_command_gets_an_agent(
-    command: list[str], hub: Hub, environ: dict[str, str], tmp_path: Path
+    name: str, launchers: dict[str, Future[list[int]]]
 ) -> None:
-    (tmp_path / "app.py").write_text(WAIT)
-    (tmp_path / "spawn.py").write_text(SPAWNING_PARENT)
-    pids_of([*RUN, "--", *command], hub, environ, tmp_path)
+    assert launchers[name].result()
 
 
 @pytest.mark.parametrize("module", ["resource_tracker", "forkserver"])
@@ -236,19 +270,20 @@ def other_pythons() -> list[str]:
 def test_another_python_started_by_the_program_is_left_alone(
     environ: dict[str, str], tmp_path: Path, bare_python: str
 ) -> None:
-    for python in [bare_python, *other_pythons()]:
+    def alone_and_below(python: str) -> tuple[subprocess.CompletedProcess[str], ...]:
         alone = run([python, "-c", LOOK_AROUND], without_sonde(environ), tmp_path)
         # Through sh, because sonde would refuse this Python if it were the command.
-        below = run([*RUN, "--", "sh", "-c", 'exec "$0" "$@"', python, "-c", LOOK_AROUND],
-                    environ, tmp_path)  # fmt: skip
-        if "PYTHONPATH" in environ:  # Sonde is not installed here: its folders are seen below
-            below.stdout = alone.stdout
-        assert (python, below.returncode, below.stdout, below.stderr) == (
-            python,
-            3,
-            alone.stdout,
-            "",
-        )
+        shell = ["sh", "-c", 'exec "$0" "$@"', python, "-c", LOOK_AROUND]
+        return alone, run([*RUN, "--", *shell], environ, tmp_path)
+
+    pythons = [bare_python, *other_pythons()]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(alone_and_below, pythons))
+    for python, (alone, below) in zip(pythons, outcomes, strict=True):
+        # Where Sonde is not installed, its folders are seen below.
+        stdout = below.stdout if "PYTHONPATH" in environ else alone.stdout
+        said = (python, below.returncode, below.stdout, below.stderr)
+        assert said == (python, 3, stdout, "")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ ACCEPTING_LINE = "return Decision(trade.trade_id, accepted=True)"
 SUSPECT = f"{LEFT} == '15000'"
 
 _WATCH_S = 2
-_QUIET_S = 3
+_QUIET_S = 2
 _TIMEOUT_S = 40.0
 
 

@@ -41,7 +41,7 @@ _LIMIT = Decimal(9000)
 _RATE = 150.0
 _LONGEST_S = 90.0
 _WARM_UP_S = 0.5
-_QUIET_S = 3.0
+_QUIET_S = 2.0
 _KEPT_RATE = 20.0
 _KEPT_S = 3600.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,15 +14,17 @@ from typing import Any
 import pytest
 
 from mcp_server.config import ServerConfig, config_from_environment
+from mcp_server.deadline import Deadline
 from mcp_server.errors import HomeUnusable, SondeError
+from mcp_server.home import HolderLock, prepare_home
 from mcp_server.hub import Hub
 from mcp_server.hub.cursor import Over, read_cursor, write_cursor
-from mcp_server.hub.home import HolderLock, prepare_home
+from mcp_server.hub.finding import nobody
 from mcp_server.hub.targets import list_services, listed, settle, shown
 from mcp_server.hub.waiting import keep_doing
-from mcp_server.model import Instance, PlaceRequest, SourceQuestion, Target
-from mcp_server.store import KnownInstance, to_time
-from probe_agent.probe import Kind, Where
+from mcp_server.model import Capture, Instance, PlaceRequest, SourceQuestion, Target
+from mcp_server.store import KnownInstance, open_store, to_time
+from probe_agent.probe import Kind, State, Where
 
 TAG = b"abc"
 
@@ -194,6 +197,31 @@ def test_services_are_those_connected_and_the_one_asked_for() -> None:
     assert (orders.instances, orders.versions, orders.instance_list) == (0, ("v1",), ())
 
 
+@pytest.mark.parametrize(
+    ("service", "next_step"),
+    [
+        pytest.param("trades", "prod", id="of a service"),
+        pytest.param(None, "prod", id="of any service"),
+    ],
+)
+def test_an_environment_that_was_never_seen_is_refused_with_those_that_were(
+    service: str | None, next_step: str
+) -> None:
+    with pytest.raises(SondeError) as refused:
+        list_services(FLEET, [], service, "staging")
+    assert refused.value.code == "unknown_service"
+    assert next_step in refused.value.next_step
+    assert list_services([], [], None, "staging") == ()
+
+
+def test_source_of_a_version_that_nobody_runs_names_the_versions_that_run() -> None:
+    refused = nobody(Target("trades", "prod", version="v9"), FLEET)
+    assert refused.code == "agent_unreachable"
+    assert "no instance of version 'v9'" in refused.why
+    assert refused.next_step == "Use one of the versions: v1, v2"
+    assert "list_services" in nobody(Target("orders", "prod"), FLEET).next_step
+
+
 def test_a_callers_text_is_quoted_short_and_in_ascii() -> None:
     assert shown("a\u202eb") == "'a\\u202eb'"
     assert len(shown("x" * 1_000_000)) < 80
@@ -222,6 +250,73 @@ def test_a_young_hub_waits_for_agents_and_an_older_one_does_not(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+async def mute_instance(home: Path, session: str) -> None:
+    """Let the store know an instance that will never say anything."""
+    store = await open_store(ServerConfig(home))
+    await store.instances.connected(known("i-1").instance, session)
+    await store.database.close()
+
+
+def asking(**changed: Any) -> PlaceRequest:
+    said: dict[str, Any] = {"wait_seconds": 0, **changed}
+    return PlaceRequest(Target("trades"), Kind.SNAPSHOT, Where("a.py", 1), "because", **said)
+
+
+def test_who_had_too_little_time_to_answer_is_not_unreachable_but_pending(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with hub_at(tmp_path, young_s=60.0, question_s=60.0) as hub:
+            await mute_instance(tmp_path, hub.owner.session)
+            async with asyncio.timeout(10):
+                view = await hub.place(asking(), by=Deadline(0.1))
+            assert (view.state, view.location) == (State.PENDING, None)
+            assert view.silence is not None
+            assert view.silence.code == "not_armed_yet"
+            assert [n.why for n in view.reach.not_armed] == ["it has not answered yet"]
+            with pytest.raises(SondeError) as refused:
+                await hub.place(asking(dry_run=True), by=Deadline(0.1))
+            assert refused.value.code == "agent_unreachable"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda hub, by: hub.services("trades", by=by), id="services"),
+        pytest.param(lambda hub, by: hub.place(asking(), by=by), id="place"),
+        pytest.param(
+            lambda hub, by: hub.find_code(Target("trades"), SourceQuestion(), by), id="find"
+        ),
+    ],
+)
+def test_a_hub_that_had_no_time_to_hear_of_a_service_says_that_it_may_still_come(
+    tmp_path: Path, call: Callable[[Hub, Deadline], Any]
+) -> None:
+    async def scenario() -> None:
+        async with hub_at(tmp_path, young_s=60.0) as hub:
+            async with asyncio.timeout(10):
+                with pytest.raises(SondeError) as refused:
+                    await call(hub, Deadline(0.05))
+            assert refused.value.code == "unknown_service"
+            assert "started only just now" in refused.value.why
+
+    asyncio.run(scenario())
+
+
+def test_every_wait_of_a_verb_ends_with_the_call(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with hub_at(tmp_path, young_s=0.0, confirm_s=60.0, first_word_s=60.0) as hub:
+            await mute_instance(tmp_path, hub.owner.session)
+            async with asyncio.timeout(10):
+                view = await hub.place(asking(wait_seconds=40), by=Deadline(0.1))
+                assert view.probe_id is not None
+                assert (await hub.read(None, "", 40, by=Deadline(0.05))).results == ()
+                removal = await hub.remove(None, Deadline(0.05))
+            assert removal.removing == (view.probe_id,)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("call", "code"),
     [
@@ -229,11 +324,8 @@ def test_a_young_hub_waits_for_agents_and_an_older_one_does_not(tmp_path: Path) 
         pytest.param(lambda hub: hub.read(("p-nope",)), "unknown_probe", id="read"),
         pytest.param(lambda hub: hub.read(None, "rubbish"), "stale_cursor", id="read cursor"),
         pytest.param(lambda hub: hub.probes(cursor="rubbish"), "stale_cursor", id="probes cursor"),
+        pytest.param(lambda hub: hub.probes("nope"), "unknown_service", id="probes of nobody"),
         pytest.param(lambda hub: hub.remove(("p-nope",)), "unknown_probe", id="remove"),
-        pytest.param(lambda hub: hub.remove(), "invalid_argument", id="remove nothing"),
-        pytest.param(
-            lambda hub: hub.remove(("p-1",), all_mine=True), "invalid_argument", id="remove both"
-        ),
         pytest.param(lambda hub: hub.services("\ud800"), "invalid_argument", id="half a surrogate"),
         pytest.param(lambda hub: hub.services("x" * 10_001), "invalid_argument", id="huge text"),
         pytest.param(
@@ -287,6 +379,31 @@ def test_a_bad_call_is_refused_by_its_code(
                 await call(hub)
             assert refused.value.code == code
             assert (await hub.read(None)).probes == ()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        pytest.param({"condition": "f()"}, "in condition", id="condition"),
+        pytest.param(
+            {"captures": (Capture("a", "a"), Capture("b", "f()"))},
+            "in item 2 of capture",
+            id="capture",
+        ),
+        pytest.param({"kind": Kind.LOG, "message": "{f()}"}, "in message", id="message"),
+    ],
+)
+def test_a_refused_expression_is_told_by_the_argument_that_holds_it(
+    tmp_path: Path, changed: dict[str, Any], named: str
+) -> None:
+    async def scenario() -> None:
+        async with hub_at(tmp_path) as hub:
+            with pytest.raises(SondeError) as refused:
+                await hub.place(dataclasses.replace(asking(), **changed))
+            assert refused.value.code == "expression_refused"
+            assert refused.value.what.endswith(named)
 
     asyncio.run(scenario())
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mcp_server.hub.view import fleet_counts, fleet_state, make_view, overhead, reach, summary
-from mcp_server.model import FleetCounts, Owner, StoredProbe, StoredResult, Target
+from mcp_server.hub.view import fleet_counts, fleet_state, make_view, overhead, reach
+from mcp_server.model import FleetCounts, Owner, StoredProbe, Target
 from mcp_server.store import Evidence, ProbeFacts, StatusRow, to_time
-from probe_agent.probe import Counts, Kind, Problem, Result, State, Status, Value, Where
+from probe_agent.probe import Counts, Kind, Problem, State, Status, Value, Where
 
 NOW_MS = 1_700_000_000_000
 PROBE = StoredProbe(
@@ -192,27 +192,6 @@ def test_reach_counts_who_was_ever_armed_and_lists_who_was_not() -> None:
         "Cannot place it: a generator",
         "its agent gave no reason",
     ]
-
-
-def results(*values: Value) -> list[StoredResult]:
-    return [
-        StoredResult(n, "i-1", "v1", Result(n, f"r-{n}", "p-1", n, 0, "", None, (value,)))
-        for n, value in enumerate(values, 1)
-    ]
-
-
-def test_a_summary_counts_types_and_the_eight_most_frequent_literals() -> None:
-    seen = [Value("x", str(n % 10), "int") for n in range(19)]
-    (one,) = summary(results(*seen, Value("x", "'0'", "str")))
-    assert one.types == {"int": 19, "str": 1}
-    assert len(one.distinct) == 8
-    assert one.distinct[0] == ("0", 2)
-
-
-def test_a_summary_counts_redacted_values_without_showing_them() -> None:
-    hidden = Value("x", "<redacted str len=22 tag=a1f3>", "str", is_redacted=True)
-    (one,) = summary(results(hidden, hidden, Value("x", "'a'", "str")))
-    assert (one.redacted, one.distinct) == (2, (("'a'", 1),))
 
 
 def test_overhead_is_weighed_by_hits() -> None:

@@ -39,3 +39,15 @@ def test_the_larger_form_counts() -> None:
     assert Rendered({}, "x" * 400).fits(100)
     assert not Rendered({}, "x" * 401).fits(100)
     assert not Rendered({"a": "x" * 400}, "").fits(100)
+
+
+def test_an_answer_that_cannot_hold_much_is_not_tried_with_all_there_is() -> None:
+    tried: list[int] = []
+
+    def build(count: int) -> Answer:
+        tried.append(count)
+        return Answer(("x" * 100,) * count, "long")
+
+    fitted = fit([Shape(10_000, 1, build)], lambda answer: "", 1_000)
+    assert fitted.count == 38
+    assert max(tried) <= 64

@@ -256,11 +256,11 @@ def open_and_close(home: Path) -> None:
 def test_a_store_of_a_newer_schema_is_refused_in_words(tmp_path: Path) -> None:
     open_and_close(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "sonde.db")) as raw:
-        raw.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
+        raw.execute("UPDATE meta SET value = '9' WHERE key = 'schema_version'")
         raw.commit()
     with pytest.raises(StoreUnusable) as refused:
         open_and_close(tmp_path)
-    assert refused.value.why == "its schema is version 2, and this Sonde knows 1"
+    assert refused.value.why == "its schema is version 9, and this Sonde knows 2"
     assert "Upgrade" in refused.value.next_step
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from mcp_server.errors import AgentUnreachable, InternalError, SondeError, StoreUnusable
-from mcp_server.tools.call import Call
 from mcp_server.tools.late_hub import LateHub
 from mcp_server.tools.within import within
 
@@ -137,9 +136,3 @@ async def test_work_that_does_not_let_itself_be_cancelled_is_not_waited_for() ->
 
 def _never(error: SondeError) -> None:
     raise AssertionError(error)
-
-
-@pytest.mark.parametrize(("late_s", "left_s"), [(0.0, 10.0), (1.5, 10.0), (3.5, 8.0), (99.0, 0.0)])
-def test_a_hub_that_opens_very_late_takes_from_the_waiting(late_s: float, left_s: float) -> None:
-    call = Call(hub=None, progress=None, late_s=late_s, home="")  # type: ignore[arg-type]
-    assert call.patience_s(10) == left_s
