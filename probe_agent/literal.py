@@ -17,6 +17,7 @@ MOST_BITS: Final = 640
 # Below this length a redacted value's true length would say too much.
 SHORT_LENGTH: Final = 16
 _HUGE_BITS: Final = 8_000_000
+_NAME: Final = re.compile(r"[\w.\[\]<>@:/+\-]{1,300}", re.ASCII)
 _BRIEF_LENGTH: Final = 60
 
 # Invisible, yet printable for `str.isprintable`, which is what `repr` goes by: joiners, fillers,
@@ -79,6 +80,13 @@ def brief(atom: object) -> str:
     if (isinstance(atom, str | bytes)) and len(atom) > _BRIEF_LENGTH:
         return f"{brief(atom[:_BRIEF_LENGTH])} +{len(atom) - _BRIEF_LENGTH}"
     return render(cast("Plain", atom))
+
+
+def spelled(text: str) -> str:
+    """Write a name or a path of the application's for one of our sentences: quoted and escaped,
+    unless nobody could read it as prose.
+    """
+    return text if _NAME.fullmatch(text) else brief(text)
 
 
 def hexadecimal_head(value: int) -> str:

@@ -15,9 +15,11 @@ from types import FunctionType
 from typing import Final
 
 from probe_agent.errors import AmbiguousFile, UnknownFile
+from probe_agent.literal import spelled
 from probe_agent.source.archives import is_in_archive
 from probe_agent.source.functions import REST, Walk, module_dict
 
+AGENT_FOLDER: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _WALK_ENTRIES: Final = 20_000  # files and folders looked at on the import path
 _WALK_S: Final = 0.5
 _SKIPPED: Final = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
@@ -248,8 +250,8 @@ def _ambiguous(file: str, paths: Iterable[str]) -> AmbiguousFile:
     listed = sorted(paths)
     more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
     return AmbiguousFile(
-        f"Cannot tell which {file} is meant",
-        f"{len(listed)} files end in it: {', '.join(listed[:_MOST_NAMES])}{more}",
+        f"Cannot tell which {spelled(file)} is meant",
+        f"{len(listed)} files end in it: {', '.join(map(spelled, listed[:_MOST_NAMES]))}{more}",
         "Give more of the path, as in one of these",
     )
 
@@ -258,16 +260,19 @@ def _unknown(file: str, wanted: tuple[str, ...]) -> UnknownFile:
     names: dict[str, str] = {}
     for _, namespace in loaded_modules():
         for path in spellings_of(namespace):
-            if is_own_path(path) and path.endswith(".py"):
+            if is_own_path(path) and path.endswith(".py") and not path.startswith(AGENT_FOLDER):
                 names.setdefault(os.path.basename(path), path)
     for path in _walk(_search_folders()):
-        names.setdefault(os.path.basename(path), path)
+        if not path.startswith(AGENT_FOLDER):
+            names.setdefault(os.path.basename(path), path)
     near = get_close_matches(wanted[-1], list(names)[:2_000], n=3, cutoff=0.5)
     step = (
-        f"The nearest names are {', '.join(names[n] for n in near)}"
+        f"The nearest names are {', '.join(spelled(names[n]) for n in near)}"
         if near
         else "Name a file of this service"
     )
     return UnknownFile(
-        f"Cannot find {file}", "no loaded module and no file on the import path ends in it", step
+        f"Cannot find {spelled(file)}",
+        "no loaded module and no file on the import path ends in it",
+        step,
     )

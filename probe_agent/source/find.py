@@ -10,6 +10,7 @@ from types import CodeType
 from typing import Final, TypeAlias
 
 from probe_agent.errors import LineNotExecutable
+from probe_agent.literal import spelled
 from probe_agent.probe import SourceMatch
 from probe_agent.source.files import find_file
 from probe_agent.source.lines import variables
@@ -62,7 +63,9 @@ def find_line(file: str, line: int, original_of: OriginalOf, started_s: float) -
     lines = view.text.lines
     if not 0 < line <= len(lines):
         raise LineNotExecutable(
-            f"Cannot show {file}:{line}", f"the file has {len(lines)} lines", "Give one of them"
+            f"Cannot show {spelled(file)}:{line}",
+            f"the file has {len(lines)} lines",
+            "Give one of them",
         )
     before, after = lines[max(line - 1 - _AROUND, 0) : line - 1], lines[line : line + _AROUND]
     return (replace(match, before=before, after=after),), 0

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Final, TypeAlias
 
 from probe_agent.errors import AmbiguousFile, AmbiguousFunction, UnknownFile, UnknownFunction
+from probe_agent.literal import spelled
 from probe_agent.source.aliases import functions_behind
 from probe_agent.source.files import (
     LoadedFile,
@@ -188,10 +189,10 @@ def _candidates(parts: tuple[str, ...]) -> Iterator[tuple[str, LoadedFile]]:
 
 
 def _ambiguous(name: str, found: list[tuple[str, str, int]]) -> AmbiguousFunction:
-    listed = [f"{full} ({path}:{line})" for path, full, line in sorted(found)]
+    listed = [f"{spelled(full)} ({spelled(path)}:{line})" for path, full, line in sorted(found)]
     more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
     return AmbiguousFunction(
-        f"Cannot tell which {name} is meant",
+        f"Cannot tell which {spelled(name)} is meant",
         f"{len(listed)} functions have that name: {', '.join(listed[:_MOST_NAMES])}{more}",
         "Give the whole dotted name, or the file as well",
     )
@@ -200,9 +201,9 @@ def _ambiguous(name: str, found: list[tuple[str, str, int]]) -> AmbiguousFunctio
 def _unknown(name: str, known: list[Named]) -> UnknownFunction:
     by_last: dict[str, str] = {named.code.co_name: named.name for named in known}
     near = get_close_matches(name.rpartition(".")[2], list(by_last)[:5_000], n=3, cutoff=0.5)
-    step = "The nearest names are " + ", ".join(by_last[n] for n in near)
+    step = "The nearest names are " + ", ".join(spelled(by_last[n]) for n in near)
     return UnknownFunction(
-        f"Cannot find the function {name}",
+        f"Cannot find the function {spelled(name)}",
         "no function of that name is loaded",
         step if near else "Name a function of this service",
     )

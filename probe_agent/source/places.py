@@ -20,6 +20,7 @@ from probe_agent.errors import (
     SondeError,
     Unsupported,
 )
+from probe_agent.literal import spelled
 from probe_agent.probe import Location, Where
 from probe_agent.source.lines import Chain, line_map
 from probe_agent.source.reasons import reason_by_look
@@ -154,9 +155,9 @@ def _comment_at(code: str) -> int:
 
 def _cannot(where: Where, line: int | None) -> str:
     return (
-        f"Cannot place a probe at {where.file}:{line}"
+        f"Cannot place a probe at {spelled(where.file)}:{line}"
         if line
-        else f"Cannot place a probe in {where.file}"
+        else f"Cannot place a probe in {spelled(where.file)}"
     )
 
 
@@ -180,7 +181,7 @@ def not_executable(
 
 def _ambiguous(where: Where, found: Sequence[int]) -> SondeError:
     return AmbiguousCode(
-        f"Cannot tell which line of {where.file} is meant",
+        f"Cannot tell which line of {spelled(where.file)} is meant",
         f"the text stands on {_numbers(found)}",
         "Add the line to file and expect_code",
     )

@@ -16,6 +16,7 @@ from types import CodeType, FunctionType
 from typing import Final
 
 from probe_agent.errors import CodeMismatch, InvalidArgument, LineNotExecutable
+from probe_agent.literal import spelled
 from probe_agent.probe import Location, SourceMatch, Where
 from probe_agent.source.files import LoadedFile, PathFile, find_file
 from probe_agent.source.find import find_function, find_line, outline
@@ -259,7 +260,7 @@ def _reason(loaded: LoadedText, line: int, roots: Sequence[CodeType]) -> str:
 
 def _changed(where: Where) -> CodeMismatch:
     return CodeMismatch(
-        f"Cannot place a probe in {where.file}",
+        f"Cannot place a probe in {spelled(where.file)}",
         f"{_CHANGED}, so its text says nothing about the code that runs",
         "Restart the service, or give file and line of the version that runs, without expect_code",
     )

@@ -10,7 +10,8 @@ from types import CodeType
 from typing import Final
 
 from probe_agent.errors import Unsupported
-from probe_agent.source.files import LoadedFile, PathFile
+from probe_agent.literal import spelled
+from probe_agent.source.files import AGENT_FOLDER, LoadedFile, PathFile
 from probe_agent.source.functions import module_dict
 
 try:
@@ -24,7 +25,6 @@ else:
         None,
     )
 
-_OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _COMPILED: Final = (".pyx", ".pxd", ".so", ".pyd", ".c", ".cpp")
 _MOST_TOOLS: Final = 4  # that keep something with a code object; each asks for an index, from 0 on
 _BY_CALLER: Final = "Place the probe in Python code that calls it"
@@ -35,7 +35,7 @@ def require_python(file: LoadedFile | PathFile, wanted: str) -> None:
 
     Raises: Unsupported.
     """
-    if os.path.abspath(file.path).startswith(_OURS):
+    if os.path.abspath(file.path).startswith(AGENT_FOLDER):
         raise _cannot(wanted, "it is the agent itself", "Choose another file")
     if file.path.endswith(_COMPILED) or _has_compiled_twin(file):
         raise not_python(wanted)
@@ -102,4 +102,4 @@ def _is_frozen(module: str) -> bool:
 
 
 def _cannot(wanted: str, why: str, step: str) -> Unsupported:
-    return Unsupported(f"Cannot place a probe in {wanted}", why, step)
+    return Unsupported(f"Cannot place a probe in {spelled(wanted)}", why, step)
