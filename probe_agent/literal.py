@@ -86,7 +86,7 @@ def spelled(text: str) -> str:
     """Write a name or a path of the application's for one of our sentences: quoted and escaped,
     unless nobody could read it as prose.
     """
-    return text if _NAME.fullmatch(text) else brief(text)
+    return text if _NAME.fullmatch(text) else render(text)
 
 
 def hexadecimal_head(value: int) -> str:
