@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from probe_agent.builtin_names import BUILTINS
+
+__builtins__ = BUILTINS  # the application may replace its own
+
 _SECOND_NS: Final = 1_000_000_000
 
 

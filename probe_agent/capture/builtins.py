@@ -16,10 +16,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from probe_agent import plain
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.literal import MOST_BITS
 from probe_agent.plain import Plain
 from probe_agent.reading.attributes import get_attribute
 from probe_agent.reading.kinds import first_items, type_name
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 _NAME_LENGTH: Final = slice(0, 100)
 _DECIMAL_BYTES: Final = 1_000

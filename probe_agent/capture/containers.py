@@ -10,11 +10,14 @@ from collections import OrderedDict, deque
 from typing import Any, Final
 
 from probe_agent import plain
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.capture.limits import CaptureLimits
 from probe_agent.capture.room import CHANGED, Copy, CopyItems, Room, copy_first
 from probe_agent.literal import MOST_BITS
 from probe_agent.plain import Plain
 from probe_agent.reading.kinds import DICT_IDS, has_plain_keys, type_name
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 LARGE: Final = 1 << MOST_BITS
 SIZELESS_IDS: Final = frozenset(map(id, (float, bool, complex, type(None))))

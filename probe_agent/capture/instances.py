@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from probe_agent import plain
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.capture.builtins import PATH_IDS, path_text
 from probe_agent.capture.containers import make_items
 from probe_agent.capture.limits import CaptureLimits
@@ -20,6 +21,8 @@ from probe_agent.reading import (
     read_fields,
 )
 from probe_agent.reading.kinds import type_name
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 Field = tuple[str, Plain]
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from probe_agent.builtin_names import BUILTINS
+
+__builtins__ = BUILTINS  # the application may replace its own
+
 
 @dataclass(frozen=True, slots=True)
 class CaptureLimits:

@@ -7,8 +7,11 @@ from itertools import islice
 from typing import Any, Final
 
 from probe_agent import plain
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.literal import MOST_BITS, hexadecimal_head
 from probe_agent.plain import Plain
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 CYCLE: Final = (plain.MARK, "<cycle>")
 DEEPER: Final = (plain.MARK, "<deeper>")

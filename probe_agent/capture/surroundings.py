@@ -11,9 +11,12 @@ from asyncio import Task, current_task
 from types import FrameType
 from typing import Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.reading import EvaluationError, read_attribute
 from probe_agent.reading.attributes import get_attribute
 from probe_agent.reading.kinds import find_in_class
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # Taken at import: gevent and eventlet replace the names in their modules later.
 _ident: Final = _thread.get_ident

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.capture.builtins import VERBATIM
 from probe_agent.capture.containers import SIZELESS_IDS, make_containers
 from probe_agent.capture.instances import make_instances
 from probe_agent.capture.limits import CaptureLimits
 from probe_agent.capture.room import CYCLE, DEEPER, Copy, Room, cut_int, cut_text
 from probe_agent.plain import Plain
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # Compared with in one step; most ints are.
 _SMALL: Final = (1 << 30) - 1

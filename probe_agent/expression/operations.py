@@ -14,6 +14,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.reading import EvaluationError, type_name
 from probe_agent.reading.items import MOST_CHARACTERS
 from probe_agent.reading.kinds import (
@@ -24,6 +25,8 @@ from probe_agent.reading.kinds import (
     has_plain_keys,
     is_small,
 )
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 LARGEST_BITS: Final = 4_096
 _LARGEST_EXPONENT: Final = 64

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.expression import EvaluationError
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # What our code can raise by mistake; anything else was raised by a signal handler or from outside.
 OUR_TYPES: Final = (

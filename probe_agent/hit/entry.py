@@ -9,12 +9,15 @@ from time import perf_counter_ns, time_ns
 from types import CodeType, FrameType
 from typing import Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.capture import stack_of, task_name, thread_name
 from probe_agent.hit.boundary import OUR_TYPES, is_ours
 from probe_agent.hit.live import INTAKE_HITS, LiveProbe, RawHit
 from probe_agent.hit.readings import Reading, copy_all, outer_value, variable
 from probe_agent.probe import Kind
 from probe_agent.quick import Quick
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # Variables that a probe without capture expressions brings back.
 MOST_VARIABLES: Final = 100

@@ -8,6 +8,7 @@ from time import perf_counter_ns
 from types import MethodType
 from typing import Final, NamedTuple
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.capture import CaptureLimits, make_capture_all
 from probe_agent.expression import (
     CheckedTemplate,
@@ -26,6 +27,8 @@ from probe_agent.plain import Plain
 from probe_agent.probe import Counts, Kind, Probe
 from probe_agent.quick import Tally
 from probe_agent.redaction import Redactor
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # Raw hits that may wait for the background thread; at a few kB each, a few MB at the most.
 INTAKE_HITS: Final = 1000
@@ -170,10 +173,11 @@ class LiveProbe:
         assert self.condition is not None
         started = perf_counter_ns()
         # No `suppress`: its code is the application's too, and may carry a probe.
-        try:  # noqa: SIM105
+        try:
             self.condition.evaluate(*values)
-        except EvaluationError:
-            pass
+        except OUR_TYPES as error:
+            if not is_ours(error):
+                raise
         now = perf_counter_ns()
         if len(self.samples) == _SAMPLES or self.errors:
             self.guard_ns += now - started

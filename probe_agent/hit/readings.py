@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.expression import Checked, EvaluationError, compile_expression
 from probe_agent.plain import MARK, UNBOUND, Plain
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 _BUILTINS: Final = vars(builtins)
 _MISSING: Final = object()

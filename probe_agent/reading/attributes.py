@@ -23,6 +23,7 @@ from types import (
 )
 from typing import Any, Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.reading.errors import EvaluationError, NotRun
 from probe_agent.reading.kinds import (
     BASIC_SIZE_OF,
@@ -40,6 +41,8 @@ from probe_agent.reading.kinds import (
     is_subtype,
     type_name,
 )
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 get_attribute: Final = object.__getattribute__
 _GENERIC: Final = object.__dict__["__getattribute__"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from probe_agent.builtin_names import BUILTINS
+
+__builtins__ = BUILTINS  # the application may replace its own
+
 
 class EvaluationError(Exception):
     """A value does not exist, or cannot be had without running code of the application's.

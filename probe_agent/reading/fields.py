@@ -20,6 +20,7 @@ from time import monotonic
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.plain import MARK, Plain
 from probe_agent.reading.attributes import (
     get_attribute,
@@ -43,6 +44,8 @@ from probe_agent.reading.kinds import (
     first_items,
     is_subtype,
 )
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # From 3.13 on, `__dict__` is a view on the inline values and slows nothing.
 _DICT_IS_FREE: Final = sys.version_info >= (3, 13)
@@ -213,7 +216,7 @@ def _slots_and_properties(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]
     """List the slots and the public properties that the class's instances show, bases first."""
     slots: list[str] = []
     properties: list[str] = []
-    for base in reversed(MRO_OF(kind)):
+    for base in reversed(MRO_OF(kind) or ()):
         if not FLAGS_OF(base) & HEAP_TYPE:
             continue
         for name, found in first_items(CLASS_DICT_OF(base).items(), MOST_KEYS):
@@ -239,7 +242,7 @@ def _stored_names(kind: type) -> tuple[str, ...]:
     """
     names: dict[str, None] = {}
     room = _MOST_CODE_BYTES
-    for base in reversed(MRO_OF(kind)):
+    for base in reversed(MRO_OF(kind) or ()):
         if not FLAGS_OF(base) & HEAP_TYPE:
             continue
         inside = CLASS_DICT_OF(base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.literal import brief
 from probe_agent.reading.errors import EvaluationError
 from probe_agent.reading.kinds import (
@@ -16,6 +17,8 @@ from probe_agent.reading.kinds import (
     is_small,
     type_name,
 )
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 MOST_ITEMS: Final = 1_000
 MOST_CHARACTERS: Final = 65_536

@@ -13,10 +13,14 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.plain import ATOMS
 from probe_agent.reading.keys import TEXT_KEYED_SIZES
 
-MRO_OF: Final[Callable[[type], tuple[type, ...]]] = type.__dict__["__mro__"].__get__
+__builtins__ = BUILTINS  # the application may replace its own
+
+# None while the class is being made, as its metaclass sees it in `mro`.
+MRO_OF: Final[Callable[[type], tuple[type, ...] | None]] = type.__dict__["__mro__"].__get__
 CLASS_DICT_OF: Final[Callable[[type], MappingProxyType[str, Any]]] = type.__dict__[
     "__dict__"
 ].__get__
@@ -80,16 +84,17 @@ def has_plain_keys(of: dict[Any, Any]) -> bool:
 
 def are_class_dicts_plain(of: type) -> bool:
     """True if looking a name up in the class and its bases can run no code of the application's."""
-    return all(
+    bases = MRO_OF(of)
+    return bases is not None and all(
         {STR_ID}.issuperset(map(id, map(type, CLASS_DICT_OF(base))))
-        for base in MRO_OF(of)
+        for base in bases
         if FLAGS_OF(base) & HEAP_TYPE
     )
 
 
 def find_in_class(of: type, name: str) -> Any:
     """Look a name up in the class and its bases, binding nothing; MISSING if it is not there."""
-    for base in MRO_OF(of):
+    for base in MRO_OF(of) or ():
         found = CLASS_DICT_OF(base).get(name, MISSING)
         if found is not MISSING:
             return found

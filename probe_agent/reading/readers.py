@@ -14,6 +14,7 @@ from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Generic, TypeVar
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.reading.attributes import (
     ENUM_FIELDS,
     getter_of,
@@ -36,6 +37,8 @@ from probe_agent.reading.kinds import (
     is_subtype,
     type_name,
 )
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 _CACHE_S: Final = 1.0
 _CACHED_TYPES: Final = 64

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any, Final
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.plain import UNBOUND
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 try:
     import ctypes as _found

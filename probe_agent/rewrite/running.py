@@ -28,12 +28,15 @@ from sys import _getframe
 from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.errors import SondeError
 from probe_agent.rewrite.flow import flow_of
 from probe_agent.rewrite.insertion import Insertion, ReadVariable
 from probe_agent.rewrite.native import variable_reader
 from probe_agent.rewrite.points import entries
 from probe_agent.rewrite.units import decode
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 # None on 3.11. Its functions are called with a tool id of our own only.
 _MONITORING: Final[Any] = getattr(sys, "monitoring", None)

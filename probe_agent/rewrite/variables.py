@@ -14,6 +14,7 @@ import inspect
 from dataclasses import dataclass
 from types import CellType, CodeType
 
+from probe_agent.builtin_names import BUILTINS
 from probe_agent.plain import UNBOUND
 from probe_agent.rewrite.opcodes import (
     COPY_FREE_VARS,
@@ -21,6 +22,8 @@ from probe_agent.rewrite.opcodes import (
     MAKE_CELL,
 )
 from probe_agent.rewrite.units import Unit
+
+__builtins__ = BUILTINS  # the application may replace its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType, TracebackType
 from typing import Final, TypeAlias
 
+from probe_agent.builtin_names import BUILTINS
+
+__builtins__ = BUILTINS  # the application may replace its own
+
 Transform: TypeAlias = Callable[[str, CodeType], CodeType]
 
 _OURS: Final = frozenset({"probe_agent", "bytecode"})

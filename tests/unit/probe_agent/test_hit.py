@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import gc
 import signal
 import threading
@@ -194,3 +196,49 @@ def test_a_frame_that_still_runs_our_code_after_the_end_changes_nothing():
             entry.hit(amount, 2)
     assert live.counts() == before
     assert live.intake.qsize() == 1
+
+
+def test_what_the_application_puts_in_place_of_a_builtin_is_not_run(monkeypatch):
+    live = live_probe(condition="amount.size == 3 and limit != [1]")
+    entry = entry_of(live)
+    thing = Sized()
+    called = []
+
+    def fake(name, real, *args, **options):
+        called.append(name)
+        return real(*args, **options)
+
+    names = ("len", "isinstance", "id", "any", "all", "getattr", "min", "max", "sorted")
+    with monkeypatch.context() as patched:
+        for name in names:
+            patched.setattr(builtins, name, functools.partial(fake, name, getattr(builtins, name)))
+        called.clear()
+        answers = entry.guard(thing, [1, 2]), entry.guard(thing, [1])
+        entry.hit(thing, {"a": [thing]})
+        seen = called.copy()
+    assert answers == (True, False)
+    assert seen == []
+    assert (live.counts().captured, live.counts().condition_errors) == (1, 0)
+
+
+class Sized:
+    def __init__(self):
+        self.size = 3
+
+
+def test_a_class_that_is_being_made_is_looked_at_without_an_error():
+    live = live_probe(condition="amount.limit == 1")
+    entry = entry_of(live)
+    seen = []
+
+    class Meta(type):
+        def mro(cls):
+            seen.append(entry.guard(cls))
+            entry.hit(cls, cls)
+            return super().mro()
+
+    class Made(metaclass=Meta):
+        pass
+
+    assert seen == [False]
+    assert (live.counts().condition_errors, live.counts().captured) == (1, 1)
