@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench corpus protos protos-check clean
+.PHONY: demo test check bench corpus teeth protos protos-check clean
 
 demo: .venv/ready
 	@$(BIN)/sonde demo
@@ -18,13 +18,18 @@ check: .venv/ready .venv-protos/ready
 	$(BIN)/lint-imports
 	.venv-protos/bin/python protos/generate.py --check
 
+# A part of it: make bench BENCH='--python 3.13 --row conditions'.
 bench: .venv/ready
-	@$(BIN)/python tests/bench/run.py
+	@$(BIN)/python tests/bench/run.py $(BENCH)
 
 # Probes on every line of the standard library and of packages, under their own tests, on each Python
 # present: hours. A part of it: make corpus CORPUS='--python 3.12 --suite httpx'; --help says more.
 corpus: .venv/ready
 	@cd tests && ../$(BIN)/python -m corpus.run $(CORPUS)
+
+# Each safety rule switched off by itself: a named test turns red. And probes under 8 threads, 1,000 times.
+teeth: .venv/ready
+	@cd tests && ../$(BIN)/python -m teeth.run
 
 protos: .venv-protos/ready
 	.venv-protos/bin/python protos/generate.py

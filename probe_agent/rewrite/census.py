@@ -25,9 +25,10 @@ from types import (
 )
 from typing import Final
 
-# `sys.getallocatedblocks` up to which `gc.get_referrers` may be asked: it holds the GIL for 10 ms
-# per million objects.
-SMALL_HEAP_BLOCKS: Final = 4_000_000
+# `sys.getallocatedblocks` up to which `gc.get_referrers` may be asked, which holds the GIL for 5 ms
+# per million blocks: to count calls, and, as a last resort, to find functions.
+SMALL_HEAP_BLOCKS: Final = 400_000
+LARGE_HEAP_BLOCKS: Final = 4_000_000
 _SUSPENDABLE: Final = (
     inspect.CO_GENERATOR
     | inspect.CO_COROUTINE
@@ -120,13 +121,11 @@ def _suspended(code: CodeType) -> Iterator[object]:
             yield holder
 
 
-def functions_holding(
-    code: CodeType, small_heap_blocks: int = SMALL_HEAP_BLOCKS
-) -> list[FunctionType]:
+def functions_holding(code: CodeType) -> list[FunctionType]:
     """Find every function that uses a code object, wherever it is; none if the heap is too large to
     look.
     """
-    if sys.getallocatedblocks() >= small_heap_blocks:
+    if sys.getallocatedblocks() >= LARGE_HEAP_BLOCKS:
         return []
     return [
         holder

@@ -184,7 +184,7 @@ class Rewriter:
         }
         self._exchange(self._functions_using(tuple(stale)), wanted)
         while stale:
-            self._exchange(functions_holding(stale[-1], self._small_heap_blocks), wanted)
+            self._exchange(functions_holding(stale[-1]), wanted)
             stale.pop()
         return sum(1 for _ in self._stale())
 

@@ -72,7 +72,7 @@ def spellings_of(namespace: dict[str, object]) -> Iterator[str]:
 def loaded_modules() -> Iterator[tuple[str, dict[str, object]]]:
     """Yield each loaded module's name and namespace; gives the interpreter back."""
     for count, (name, module) in enumerate(list(sys.modules.items())):
-        if count % _SLICE == 0:
+        if count and count % _SLICE == 0:
             time.sleep(0)
         namespace = module_dict(module)
         if namespace is not None and type(name) is str:

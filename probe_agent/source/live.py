@@ -134,6 +134,6 @@ def _is_known(running: CodeType, code: CodeType) -> int:
 def with_pauses(codes: Iterable[CodeType]) -> Iterator[CodeType]:
     """Yield code objects, giving the interpreter back between some of them."""
     for count, code in enumerate(codes):
-        if count % _CODES_PER_SLICE == 0:
+        if count and count % _CODES_PER_SLICE == 0:
             time.sleep(0)
         yield code

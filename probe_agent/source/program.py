@@ -132,9 +132,8 @@ class Program:
         if not all(note and note.explains(found, self._original_of) for note in notes):
             found = find_functions(names, lambda code: id(code) in ids, everywhere=True)
         for code, note in zip(codes, notes, strict=True):
-            is_found = any(f.__code__ is code for f in found)
-            if note and note.is_held and not (is_found and code.co_flags & _SUSPENDABLE):
-                found += functions_by_referrers(code, is_last_hope=not is_found)
+            if note and note.is_held and not (found and code.co_flags & _SUSPENDABLE):
+                found += functions_by_referrers(code, is_last_hope=not found)
         return list({id(function): function for function in found}.values())
 
     def is_current(self, file: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from timing import measured, to_json
+
+NS_PER_S = 1_000_000_000
 
 BARE = """
 import sys
@@ -53,20 +56,16 @@ def first_reply_s(command: list[str], environment: dict[str, str]) -> float:
 
 
 def main(rounds: int = 11) -> None:
-    """Print {contestant: [seconds, ratio]}, medians of pairs."""
+    """Print JSON (`timing.to_json`); wall times."""
     sonde = [str(Path(sys.executable).with_name("sonde")), "mcp"]
-    times: dict[str, list[float]] = {"bare": [], "sonde": []}
+    times: dict[str, list[float]] = {"a do-nothing server on the bare SDK": [], "sonde mcp": []}
     with tempfile.TemporaryDirectory(prefix="sonde") as home:
         environment = {"SONDE_HOME": home, "PATH": "/usr/bin:/bin"}
+        commands = ([sys.executable, "-c", BARE], sonde)
         for _ in range(rounds):
-            times["bare"].append(first_reply_s([sys.executable, "-c", BARE], environment))
-            times["sonde"].append(first_reply_s(sonde, environment))
-    ratios = [a / b for a, b in zip(times["sonde"], times["bare"], strict=True)]
-    rows = {
-        "a do-nothing server on the bare SDK": (statistics.median(times["bare"]), 1.0),
-        "sonde mcp": (statistics.median(times["sonde"]), statistics.median(ratios)),
-    }
-    print(json.dumps(rows))
+            for took, command in zip(times.values(), commands, strict=True):
+                took.append(first_reply_s(command, environment) * NS_PER_S)
+    print(to_json({"sonde mcp, start to first reply": measured(times)}))
 
 
 if __name__ == "__main__":

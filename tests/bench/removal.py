@@ -1,17 +1,12 @@
-"""Calls after removal: functions that have carried a probe beside twins that never have.
-
-Run as a program, as `agent_rows.py`: prints {row: {contestant: [ns, ratio]}} as JSON.
-"""
+"""Calls after removal: functions that have carried a probe beside twins that never have."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from types import FunctionType, SimpleNamespace
 
-from timing import Measured, compare
-
-from probe_agent.rewrite import Insertion, Rewriter
+from probing import PROBE_ID, put
+from timing import Contestant, Figures, Row, compare
 
 TEXT = """
 def function(x):
@@ -60,47 +55,29 @@ def make_program() -> SimpleNamespace:
 
 def place_and_remove(function: FunctionType) -> None:
     """Let a probe come and go."""
-    rewriter = Rewriter(lambda codes: [function])
     code = function.__code__
     *_, (_, _, last_line) = code.co_lines()
-    insertion = Insertion("p-aaaaaa", last_line or 0, None, (), int, ())
-    rewriter.place((code,), insertion)
+    rewriter, _ = put(function, last_line or 0)
     function(*[None] * code.co_argcount)
-    rewriter.remove("p-aaaaaa")
-    assert function.__code__ is code
+    rewriter.remove(PROBE_ID)
+    assert function.__code__ is code, "not the original"
 
 
-def after_removal(shape: str) -> dict[str, Measured]:
+def after_removal(shape: str, rounds: int) -> Figures:
     """Call in a loop of 1,000; the times are per loop."""
     never, once = make_program(), make_program()
-    account_of_never, account_of_once = never.Account(), once.Account()
-    call_never, call_once = getattr(never, f"call_{shape}"), getattr(once, f"call_{shape}")
+    of_never = Contestant(getattr(never, f"call_{shape}"), (never.Account(),))
+    of_once = Contestant(getattr(once, f"call_{shape}"), (once.Account(),))
     for _ in range(3):
-        call_once(account_of_once)
+        of_once.function(*of_once.arguments)
     place_and_remove(SHAPES[shape](once))
-    for _ in range(3):
-        call_once(account_of_once)
-        call_never(account_of_never)
-    return compare(
-        {
-            "1,000 calls, never probed": lambda: call_never(account_of_never),
-            "1,000 calls, after removal": lambda: call_once(account_of_once),
-        },
-        calls=20,
-        rounds=101,
+    contestants = {"1,000 calls, never probed": of_never, "1,000 calls, after removal": of_once}
+    return compare(contestants, calls=20, rounds=3 * rounds)
+
+
+ROWS: dict[str, Row] = {
+    f"after removal, calls of a {shape}": lambda rounds, shape=shape: after_removal(  # type: ignore[misc]
+        shape, rounds
     )
-
-
-ROWS: dict[str, Callable[[], dict[str, Measured]]] = {
-    f"calls after removal: {shape}": lambda shape=shape: after_removal(shape) for shape in SHAPES
+    for shape in SHAPES
 }
-
-
-def main() -> None:
-    """Print the rows."""
-    rows = {name: {k: (m.ns, m.ratio) for k, m in row().items()} for name, row in ROWS.items()}
-    print(json.dumps(rows))
-
-
-if __name__ == "__main__":
-    main()
