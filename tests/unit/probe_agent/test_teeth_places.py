@@ -10,9 +10,9 @@ import types
 
 import pytest
 
-from probe_agent.errors import LineNotExecutable
 from probe_agent.rewrite import Insertion, instrument, verify_identity
-from probe_agent.rewrite.points import body_start
+from probe_agent.rewrite.flow import flow_of
+from probe_agent.rewrite.points import body_start, entered
 from probe_agent.rewrite.units import encode
 
 PROGRAMS = {
@@ -58,6 +58,17 @@ def f(log):
             log.append("zero")
         finally:
             log.append(sys.exc_info()[0])
+    return log
+""",
+    "a full stack": """
+def f(log):
+    def deep(number):
+        log.append(number)
+        raise RecursionError
+    try:
+        deep(1)
+    except RecursionError:
+        log.append("once")
     return log
 """,
     "yield": """
@@ -168,7 +179,7 @@ def pair(value):
 
 
 def with_a_line_for_each_unit(code, first):
-    """Give each instruction behind the prologue a line of its own, in nested code too. Returns: the
+    """Give each instruction a line of its own, in nested code too. Returns: the
     code object and the next free line.
     """
     constants = []
@@ -178,7 +189,7 @@ def with_a_line_for_each_unit(code, first):
         constants.append(constant)
     code = code.replace(co_consts=tuple(constants))
     units = verify_identity(code)
-    for unit in units[body_start(units) :]:
+    for unit in units:
         unit.location = (first, first, -1, -1)
         first += 1
     return code.replace(co_linetable=encode(units, code.co_firstlineno).lines), first
@@ -189,14 +200,8 @@ def everywhere(code):
     constants = tuple(everywhere(c) if type(c) is types.CodeType else c for c in code.co_consts)
     code = code.replace(co_consts=constants)
     units = verify_identity(code)
-    made = []
-    for line in {unit.line for unit in units[body_start(units) :]}:
-        insertion = Insertion("p", line, int, (), int, ())
-        try:
-            instrument(code, [insertion])
-        except LineNotExecutable:
-            continue
-        made.append(insertion)
+    lines = [unit.line for unit in units]
+    made = [Insertion("p", line, int, (), int, ()) for line in entered(flow_of(units), lines)]
     return instrument(code, made) if made else code
 
 
@@ -249,3 +254,16 @@ def test_whatever_the_line_table_nothing_stands_where_the_interpreter_looks_at_n
     function.__code__ = everywhere(function.__code__)
     assert repr(function([])) == expected[0]
     assert traced(function, unsteady) == expected
+
+
+def test_no_line_begins_before_the_generator_is_made_and_its_cells_are():
+    """Whatever is read there is not yet what it will be."""
+
+    def generator(x):
+        yield lambda: x
+
+    code, _ = with_a_line_for_each_unit(generator.__code__, 100)
+    units = verify_identity(code)
+    first = body_start(units)
+    assert first > 2
+    assert list(entered(flow_of(units), [unit.line for unit in units[:first]])) == []
