@@ -220,7 +220,11 @@ class _Places:
 
 
 def _expressions(node: ast.AST) -> Iterator[ast.expr]:
-    return (n for n in ast.walk(node) if isinstance(n, ast.expr))
+    """Yield a node and those below it that are expressions. `ast.walk` imports when it is called."""
+    if isinstance(node, ast.expr):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _expressions(child)
 
 
 def _chains(node: ast.AST) -> Iterator[ast.expr]:
