@@ -220,7 +220,7 @@ class _Places:
 
 
 def _expressions(node: ast.AST) -> Iterator[ast.expr]:
-    """Yield a node and those below it that are expressions. `ast.walk` imports when it is called."""
+    """Yield a node and those below it that are expressions. `ast.walk` imports at each call."""
     if isinstance(node, ast.expr):
         yield node
     for child in ast.iter_child_nodes(node):
