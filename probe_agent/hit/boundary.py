@@ -23,6 +23,8 @@ def is_ours(error: BaseException) -> bool:
     """Tell a failure of our code from an exception that the application's signal handler raised
     while our code ran, or that was sent to the thread from outside.
     """
+    if isinstance(error, EvaluationError):
+        return True
     if type(error) not in OUR_TYPES:
         return False
     trace = error.__traceback__

@@ -42,6 +42,11 @@ from probe_agent.reading.kinds import (
     type_name,
 )
 
+try:
+    import ctypes
+except ImportError:  # some interpreters are built without it
+    ctypes = None  # type: ignore[assignment]
+
 __builtins__ = BUILTINS  # the application may replace its own
 
 get_attribute: Final = object.__getattribute__
@@ -169,6 +174,21 @@ def getter_of(kind: type) -> Callable[[object, str], Any]:
     return getattr if is_generic else get_attribute
 
 
+def has_own_dict(of: object) -> bool:
+    """False if an instance has no dict yet, and reading `__dict__` would make one.
+
+    That would be seen: `functools.partial` looks whether another one has a dict. A dict that the
+    interpreter manages is another matter, see `fields`.
+    """
+    kind = type(of)
+    if FLAGS_OF(kind) & MANAGED_DICT:
+        return True
+    offset = DICT_OFFSET_OF(kind)
+    if offset > 0 and ctypes is not None:
+        return ctypes.c_void_p.from_address(id(of) + offset).value is not None
+    return any(FLAGS_OF(type(r)) & DICT_SUBCLASS for r in get_referents(of))
+
+
 def instance_dict(of: object) -> dict[str, Any] | None:
     """Read `__dict__`, or None if there is none or a class puts something else in its place.
 
@@ -176,7 +196,7 @@ def instance_dict(of: object) -> dict[str, Any] | None:
     """
     if not has_readable_dict(type(of)):
         return None
-    found = get_attribute(of, "__dict__")
+    found = get_attribute(of, "__dict__") if has_own_dict(of) else None
     return found if type(found) is dict else None
 
 

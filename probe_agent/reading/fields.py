@@ -25,6 +25,7 @@ from probe_agent.plain import MARK, Plain
 from probe_agent.reading.attributes import (
     get_attribute,
     getter_of,
+    has_own_dict,
     has_readable_dict,
     is_dict_plain,
     is_plain_layout,
@@ -130,7 +131,7 @@ def read_fields(of: object, layout: Layout, most: int) -> tuple[list[tuple[str, 
         inline = _inline_fields(of, layout)
         if inline is not None:
             return inline[:most], len(inline)
-    stored: Any = get_attribute(of, "__dict__")
+    stored: Any = get_attribute(of, "__dict__") if has_own_dict(of) else None
     if type(stored) is not dict:
         return fields[:most], len(fields)
     total = len(fields) + len(stored)

@@ -8,6 +8,7 @@ import copy
 import datetime
 import enum
 import fractions
+import functools
 import gc
 import pathlib
 import sys
@@ -733,3 +734,15 @@ async def inner_counting(calls: list[int]) -> None:
     calls.clear()
     assert task_name() is None
     assert calls == []
+
+
+def test_no_dict_is_made_for_what_c_gave_room_for_one():
+    for make in (lambda: functools.partial(int, "1"), lambda: ValueError("x")):
+        thing = make()
+        shown(thing)
+        assert len(gc.get_referents(thing)) == len(gc.get_referents(make()))
+    inner = functools.partial(int, "1")
+    shown(inner)
+    assert functools.partial(inner, base=2).func is int
+    inner.note = "kept"
+    assert "note='kept'" in shown(inner)

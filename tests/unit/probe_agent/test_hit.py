@@ -242,3 +242,14 @@ def test_a_class_that_is_being_made_is_looked_at_without_an_error():
 
     assert seen == [False]
     assert (live.counts().condition_errors, live.counts().captured) == (1, 1)
+
+
+def test_what_cannot_be_read_is_counted_each_time_and_raises_nothing():
+    class Computing:
+        def __getattribute__(self, name):
+            raise AssertionError(name)
+
+    live = live_probe(condition="amount.limit == 1")
+    entry = entry_of(live)
+    assert [entry.guard(Computing()) for _ in range(130)] == [False] * 130
+    assert live.counts().condition_errors == 130
