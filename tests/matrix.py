@@ -19,9 +19,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+# In a process of their own: these look for code in all modules of the process, within a bounded
+# time, as they would in a service, which has not loaded every test of ours.
+SOURCE_TESTS = "test_source_*.py"
+SOURCE_SUITE = tuple(
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "tests/unit/probe_agent").glob(SOURCE_TESTS))
+)
 AGENT_SUITE = (
     "tests/unit/probe_agent",
     "tests/corpus",
+    f"--ignore-glob=*/{SOURCE_TESTS}",
     # With the base dependencies alone, `sonde run` brings the agent into a process.
     "tests/integration/test_launch_puts_the_agent_in.py::"
     "test_a_python_command_gets_the_agent_in_the_same_process",
@@ -108,7 +116,8 @@ def run_others(versions: list[str]) -> list[Run]:
     inner = {v: environment(v, python, "agent-test") for v, python in found.items()}
     # Two at a time: they compute, and wait for hardly anything.
     with ThreadPoolExecutor(2) as pool:
-        runs = pool.map(lambda version: run_suite(version, inner[version], AGENT_SUITE), inner)
+        suites = ((v, suite) for v in inner for suite in (AGENT_SUITE, SOURCE_SUITE))
+        runs = pool.map(lambda each: run_suite(each[0], inner[each[0]], each[1]), suites)
         return [shown(run) for run in runs]
 
 
@@ -129,7 +138,7 @@ def main() -> int:
     others = [v for v in SUPPORTED if v != this_version()]
     compile_ours()
     # One after the other: many tests are several processes, and a crowded machine is no test.
-    mine = (AGENT_SUITE[:2], THE_REST)
+    mine = (AGENT_SUITE[:3], SOURCE_SUITE, THE_REST)
     runs = [shown(run_suite(this_version(), Path(sys.executable), part)) for part in mine]
     runs += run_others(others)
     missing = [version for version in others if version not in {run.version for run in runs}]

@@ -59,7 +59,7 @@ _MODULE_DICT: Final[Callable[[object], dict[str, object]]] = vars(ModuleType)["_
 _MODULE_OF_CLASS: Final[Callable[[object], object]] = vars(type)["__module__"].__get__
 # `get_referrers` stalls every thread, about 5 ms per million blocks.
 _HEAP_BLOCKS: Final = 4_000_000
-_SMALL_HEAP_BLOCKS: Final = 400_000
+SMALL_HEAP_BLOCKS: Final = 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,6 @@ def functions_by_referrers(code: CodeType, *, is_last_hope: bool) -> list[Functi
 
     Args: is_last_hope: nothing else found any; then a larger heap is worth the stall.
     """
-    if sys.getallocatedblocks() >= (_HEAP_BLOCKS if is_last_hope else _SMALL_HEAP_BLOCKS):
+    if sys.getallocatedblocks() >= (_HEAP_BLOCKS if is_last_hope else SMALL_HEAP_BLOCKS):
         return []
     return [f for f in gc.get_referrers(code) if type(f) is FunctionType and f.__code__ is code]

@@ -202,7 +202,7 @@ async def test_a_store_that_cannot_be_used_is_what_every_tool_answers_until_it_c
     async with assistant(home) as client:
         for _ in range(2):
             text = await refused(client, "list_probes")
-            assert text.startswith("internal: Cannot use the store. its schema is version 999")
+            assert text.startswith("internal: Cannot use the store. Its schema is version 999")
         (home / "sonde.db").unlink()
         assert await call(client, "list_probes")
 

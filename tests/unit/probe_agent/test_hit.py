@@ -134,6 +134,7 @@ def test_an_exception_of_the_applications_signal_handler_comes_out():
                 for _ in range(1000):
                     live.captured = 0
                     entry.hit(value, 2)
+                    assert live.intake.qsize(), live.counts()
                     live.intake.get_nowait()
             except ValueError:
                 arrived += 1
