@@ -27,6 +27,7 @@ from probe_agent.builtin_names import BUILTINS
 from probe_agent.reading.errors import EvaluationError, NotRun
 from probe_agent.reading.kinds import (
     BASIC_SIZE_OF,
+    DICT_IS_FREE,
     DICT_OFFSET_OF,
     DICT_SUBCLASS,
     FLAGS_OF,
@@ -250,9 +251,11 @@ def _get(of: object, name: str) -> object:
 def _shadowing(of: object, name: str, found: Any) -> object:
     """Read what the instance's dict holds before a method or a cached property of that name.
 
-    Such a value was put in the dict as a dict's item, so that the dict exists.
+    Such a value was put in the dict as a dict's item, so that the dict exists; where it is a view,
+    the collector does not see it.
     """
-    exists = any(
+    is_view = DICT_IS_FREE and FLAGS_OF(type(of)) & MANAGED_DICT
+    exists = is_view or any(
         FLAGS_OF(type(r)) & DICT_SUBCLASS and dict.__contains__(r, name) for r in get_referents(of)
     )
     stored = instance_dict(of) if exists else None

@@ -7,7 +7,6 @@ collector's view tells whether any is missing, and only then `__dict__` is read.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from probe_agent.reading.attributes import (
 )
 from probe_agent.reading.kinds import (
     CLASS_DICT_OF,
+    DICT_IS_FREE,
     DICT_SUBCLASS,
     EXCEPTION_SUBCLASS,
     FLAGS_OF,
@@ -48,8 +48,6 @@ from probe_agent.reading.kinds import (
 
 __builtins__ = BUILTINS  # the application may replace its own
 
-# From 3.13 on, `__dict__` is a view on the inline values and slows nothing.
-_DICT_IS_FREE: Final = sys.version_info >= (3, 13)
 _STORE_ATTR: Final = bytes([opmap["STORE_ATTR"]])
 _EXTENDED_ARG: Final = opmap["EXTENDED_ARG"]
 _BUILTINS: Final = (
@@ -127,7 +125,7 @@ def read_fields(of: object, layout: Layout, most: int) -> tuple[list[tuple[str, 
     fields = _named(of, layout.slots, layout.get)
     if not layout.has_dict:
         return fields[:most], len(fields)
-    if not _DICT_IS_FREE and layout.is_plain:
+    if not DICT_IS_FREE and layout.is_plain:
         inline = _inline_fields(of, layout)
         if inline is not None:
             return inline[:most], len(inline)
@@ -182,7 +180,7 @@ def _describe(kind: type) -> Layout:
     has_dict = has_readable_dict(kind)
     is_plain = is_plain_layout(kind)
     slots, properties = _slots_and_properties(kind)
-    stored = _stored_names(kind) if is_plain and not _DICT_IS_FREE else ()
+    stored = _stored_names(kind) if is_plain and not DICT_IS_FREE else ()
     names = tuple(n for n in stored if runs_nothing(kind, find_in_class(kind, n)))
     return Layout(
         kind=weakref.ref(kind),

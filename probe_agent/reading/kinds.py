@@ -7,6 +7,7 @@ a metaclass.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -38,6 +39,9 @@ MANAGED_DICT: Final = 1 << 4
 DICT_SUBCLASS: Final = 1 << 29
 EXCEPTION_SUBCLASS: Final = 1 << 30
 TYPE_SUBCLASS: Final = 1 << 31
+
+# From 3.13 on, `__dict__` is a view on the inline values and slows nothing.
+DICT_IS_FREE: Final = sys.version_info >= (3, 13)
 
 STR_ID: Final = id(str)
 ATOM_IDS: Final = frozenset(map(id, ATOMS))

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import datetime
 import enum
+import functools
 import math
 import sys
 import threading
@@ -841,3 +842,20 @@ def test_private_names_and_odd_names_do_not_clash_with_our_own():
     values = {"type": 1, "v0": 2, "unbound": 3, "k0": 4, "testable": 5, "t1": 6, "a0": 7}
     text = "type + v0 + unbound + k0 + testable + t1 + a0 > 27 and 1 < -(-t1) < 9 and type"
     assert evaluate(text, **values) == 1
+
+
+def test_a_cached_property_is_read_once_it_was_computed():
+    class Order:
+        def __init__(self):
+            self.amount = 5
+
+        @functools.cached_property
+        def total(self):
+            return self.amount * 2
+
+    read = compile_expression(check("order.total"))
+    order = Order()
+    with pytest.raises(EvaluationError):
+        read(order)
+    assert order.total == 10
+    assert read(order) == 10
