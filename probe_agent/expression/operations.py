@@ -11,6 +11,7 @@ passes.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -43,6 +44,10 @@ _LISTS: Final = frozenset(map(id, (list, tuple)))
 _SETS: Final = frozenset(map(id, (set, frozenset)))
 _COLLECTIONS: Final = _LISTS | _SETS | {id(dict)}
 _OURS: Final = (ZeroDivisionError, OverflowError, TypeError, ValueError)
+
+# `python -b` warns, and `-bb` raises, wherever a text is compared with bytes, inside of collections
+# too: those are not compared then.
+_WARNS_OF_BYTES: Final = bool(sys.flags.bytes_warning)
 
 Binary = Callable[[Any, Any], Any]
 
@@ -169,7 +174,7 @@ def _left_over(of: Any, room: int = _MOST_COMPARED, levels: int = _DEEPEST_COLLE
     kind = id(type(of))
     if kind in ATOM_IDS:
         return room - _ELEMENT_COST - (len(of) if kind in _TEXTS else 0) if is_small(of) else -1
-    if levels == 0 or kind not in _COLLECTIONS or len(of) * _ELEMENT_COST > room:
+    if levels == 0 or _WARNS_OF_BYTES or kind not in _COLLECTIONS or len(of) * _ELEMENT_COST > room:
         return -1
     if type(of) is dict and not has_plain_keys(of):
         return -1
@@ -186,7 +191,7 @@ def _is_searchable(item: Any, container: Any, kind: int) -> bool:
         return kind == item_kind and len(item) * len(container) <= _MOST_SEARCHED
     if kind in _LISTS:
         return _left_over(item) >= 0 and _left_over(container) >= 0
-    if item_kind not in ATOM_IDS or not is_small(item):
+    if item_kind not in ATOM_IDS or not is_small(item) or (_WARNS_OF_BYTES and item_kind in _TEXTS):
         return False
     if kind in _SETS:
         return len(container) <= MOST_KEYS and are_atoms(container)

@@ -8,6 +8,7 @@ import datetime
 import enum
 import functools
 import math
+import subprocess
 import sys
 import threading
 import time
@@ -859,3 +860,21 @@ def test_a_cached_property_is_read_once_it_was_computed():
         read(order)
     assert order.total == 10
     assert read(order) == 10
+
+
+BYTES = """
+from probe_agent.expression import EvaluationError, check, compile_expression
+for text in ("a == b", "a in b", "a == [1]", "[a] == [b]", "a in {}"):
+    for a in ("x", ["x"], 1):
+        for b in (b"x", [b"x"], {b"x"}, {b"x": 1}):
+            checked = check(text.replace("{}", "b"))
+            values = {"a": a, "b": b}
+            try:
+                compile_expression(checked)(*[values[name] for name in checked.names])
+            except EvaluationError:
+                pass
+"""
+
+
+def test_no_text_is_compared_with_bytes_where_python_would_raise():
+    subprocess.run([sys.executable, "-bb", "-c", BYTES], check=True)
