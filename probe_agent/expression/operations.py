@@ -45,8 +45,9 @@ _SETS: Final = frozenset(map(id, (set, frozenset)))
 _COLLECTIONS: Final = _LISTS | _SETS | {id(dict)}
 _OURS: Final = (ZeroDivisionError, OverflowError, TypeError, ValueError)
 
-# `python -b` warns, and `-bb` raises, wherever a text is compared with bytes, inside of collections
-# too: those are not compared then.
+_BYTES_ID: Final = id(bytes)
+# `python -b` warns, and `-bb` raises, wherever bytes are compared with a text or an int, inside of
+# collections too: those are not compared then.
 _WARNS_OF_BYTES: Final = bool(sys.flags.bytes_warning)
 
 Binary = Callable[[Any, Any], Any]
@@ -71,8 +72,8 @@ def make_comparison(symbol: str) -> Callable[[Any, Any], bool]:
             and (is_small(right) if right_id in ATOM_IDS else _left_over(right) >= 0)
         ):
             raise _refused(symbol, left, right)
-        if is_equality and left_id != right_id and left_id in _TEXTS and right_id in _TEXTS:
-            # A str and bytes: `python -b` would warn.
+        if is_equality and left_id != right_id and _BYTES_ID in (left_id, right_id):
+            # Never equal, and `python -b` would warn.
             return compare is operator.ne
         result: bool = _apply(compare, left, right)
         return result
@@ -191,7 +192,7 @@ def _is_searchable(item: Any, container: Any, kind: int) -> bool:
         return kind == item_kind and len(item) * len(container) <= _MOST_SEARCHED
     if kind in _LISTS:
         return _left_over(item) >= 0 and _left_over(container) >= 0
-    if item_kind not in ATOM_IDS or not is_small(item) or (_WARNS_OF_BYTES and item_kind in _TEXTS):
+    if item_kind not in ATOM_IDS or not is_small(item) or _WARNS_OF_BYTES:
         return False
     if kind in _SETS:
         return len(container) <= MOST_KEYS and are_atoms(container)

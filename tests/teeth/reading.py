@@ -72,10 +72,10 @@ OPERATIONS = (
         "right_id in ATOM_IDS else True)",
         "comparing a right subclass of int",
     ),
-    _operation("    if levels == 0 or kind not in", "    if kind not in", "comparing deep lists"),
+    _operation("    if levels == 0 or _WARNS", "    if _WARNS", "comparing deep lists"),
     _operation(
-        "levels == 0 or kind not in _COLLECTIONS or len",
-        "levels == 0 or len",
+        "_WARNS_OF_BYTES or kind not in _COLLECTIONS or len",
+        "_WARNS_OF_BYTES or len",
         "comparing a left list of traps",
     ),
     Rule(
@@ -103,6 +103,13 @@ OPERATIONS = (
         "        if False and left_id",
         (f"{_READING}test_a_text_and_bytes_are_not_compared_by_python_which_might_warn",),
     ),
+    Rule(
+        "texts and bytes inside of collections are not compared where Python warns",
+        _OPERATIONS,
+        "_WARNS_OF_BYTES: Final = bool(sys.flags.bytes_warning)",
+        "_WARNS_OF_BYTES: Final = False",
+        ("test_expression.py::test_no_text_is_compared_with_bytes_where_python_would_raise",),
+    ),
     _operation(
         "return kind == item_kind and len", "return len", "searching a text for another type"
     ),
@@ -118,13 +125,13 @@ OPERATIONS = (
         "searching a list of traps",
     ),
     _operation(
-        "    if item_kind not in ATOM_IDS or not is_small(item):",
-        "    if not is_small(item):",
+        "    if item_kind not in ATOM_IDS or not is_small(item)",
+        "    if not is_small(item)",
         "searching a set for a trap",
     ),
     _operation(
-        "    if item_kind not in ATOM_IDS or not is_small(item):",
-        "    if item_kind not in ATOM_IDS:",
+        "    if item_kind not in ATOM_IDS or not is_small(item)",
+        "    if item_kind not in ATOM_IDS",
         "searching a set for a huge text",
     ),
     _operation(
