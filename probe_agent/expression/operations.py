@@ -43,7 +43,7 @@ _TEXTS: Final = frozenset(map(id, (str, bytes)))
 _LISTS: Final = frozenset(map(id, (list, tuple)))
 _SETS: Final = frozenset(map(id, (set, frozenset)))
 _COLLECTIONS: Final = _LISTS | _SETS | {id(dict)}
-_OURS: Final = (ZeroDivisionError, OverflowError, TypeError, ValueError)
+_OUR_IDS: Final = frozenset(map(id, (ZeroDivisionError, OverflowError, TypeError, ValueError)))
 
 _BYTES_ID: Final = id(bytes)
 # `python -b` warns, and `-bb` raises, wherever bytes are compared with a text or an int, inside of
@@ -127,8 +127,8 @@ def make_arithmetic(symbol: str) -> Binary:
 def _apply(operation: Binary, left: Any, right: Any) -> Any:
     try:
         return operation(left, right)
-    except _OURS as error:
-        if type(error) not in _OURS:
+    except Exception as error:  # a tuple of classes is not looked through where the stack is full
+        if id(type(error)) not in _OUR_IDS:
             raise
         reason = f"{type(error).__name__}: {error}"
     raise EvaluationError(reason)

@@ -11,11 +11,14 @@ from probe_agent.expression import EvaluationError
 __builtins__ = BUILTINS  # the application may replace its own
 
 # What our code can raise by mistake; anything else was raised by a signal handler or from outside.
-OUR_TYPES: Final = (
+# By id: a metaclass of the application's may say what its classes are equal to. What comes here was
+# caught as Exception: where the stack is full a tuple of classes is not looked through (3.14).
+_OUR_TYPES: Final = (
     *(AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError, MemoryError),
     *(OverflowError, UnicodeDecodeError, UnicodeEncodeError, ZeroDivisionError, NameError),
-    *(UnboundLocalError, AssertionError, SystemError, EvaluationError),
+    *(UnboundLocalError, AssertionError, SystemError, BytesWarning),
 )
+_OUR_TYPE_IDS: Final = frozenset(map(id, _OUR_TYPES))
 _OUR_FOLDER: Final = str(Path(__file__).parent.parent)
 
 
@@ -25,7 +28,7 @@ def is_ours(error: BaseException) -> bool:
     """
     if isinstance(error, EvaluationError):
         return True
-    if type(error) not in OUR_TYPES:
+    if id(type(error)) not in _OUR_TYPE_IDS:
         return False
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

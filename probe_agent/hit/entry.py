@@ -11,7 +11,7 @@ from typing import Final
 
 from probe_agent.builtin_names import BUILTINS
 from probe_agent.capture import stack_of, task_name, thread_name
-from probe_agent.hit.boundary import OUR_TYPES, is_ours
+from probe_agent.hit.boundary import is_ours
 from probe_agent.hit.live import INTAKE_HITS, LiveProbe, RawHit
 from probe_agent.hit.readings import Reading, copy_all, outer_value, variable
 from probe_agent.probe import Kind
@@ -82,7 +82,7 @@ class Entry:
         try:
             live.busy.add(me)
             self._take(values, frame, started)
-        except OUR_TYPES as error:
+        except Exception as error:
             if not is_ours(error):
                 raise
         finally:
@@ -137,7 +137,7 @@ class Entry:
                 if not live.guard(*seen):
                     return
             values = tuple([read(frame, name) for name in self.hit_names])
-        except OUR_TYPES as error:
+        except Exception as error:
             if not is_ours(error):
                 raise
             live.dropped_capture_failed += 1

@@ -20,7 +20,7 @@ from probe_agent.expression import (
     quick_test,
 )
 from probe_agent.expression.condition import check_condition
-from probe_agent.hit.boundary import OUR_TYPES, is_ours
+from probe_agent.hit.boundary import is_ours
 from probe_agent.hit.readings import Reading, copy_all, reading
 from probe_agent.limits import HitRate
 from probe_agent.plain import Plain
@@ -112,7 +112,7 @@ class LiveProbe:
     def _guard(self) -> Callable[..., bool] | None:
         if self.condition is None:
             return None
-        return MethodType(compile_guard(self.condition.checked, OUR_TYPES), self)
+        return MethodType(compile_guard(self.condition.checked), self)
 
     def _captures(self) -> tuple[Reading, ...]:
         if self.probe.kind is Kind.LOG:
@@ -175,7 +175,7 @@ class LiveProbe:
         # No `suppress`: its code is the application's too, and may carry a probe.
         try:
             self.condition.evaluate(*values)
-        except OUR_TYPES as error:
+        except Exception as error:
             if not is_ours(error):
                 raise
         now = perf_counter_ns()

@@ -6,6 +6,7 @@ import builtins
 import functools
 import gc
 import signal
+import sys
 import threading
 import time
 from _queue import SimpleQueue
@@ -16,6 +17,7 @@ from probe_agent.capture import CaptureLimits
 from probe_agent.errors import ExpressionRefused
 from probe_agent.hit import INTAKE_HITS, Entry, LiveProbe
 from probe_agent.probe import CaptureExpression, Kind, Probe, Where
+from probe_agent.rewrite import Insertion, instrument, variables
 
 
 def reference(amount, limit):
@@ -254,3 +256,47 @@ def test_what_cannot_be_read_is_counted_each_time_and_raises_nothing():
     entry = entry_of(live)
     assert [entry.guard(Computing()) for _ in range(130)] == [False] * 130
     assert live.counts().condition_errors == 130
+
+
+def through_python(n, thing):
+    return through_python(n - 1, thing) if n else thing
+
+
+def through_c(n, thing):
+    return next(map(through_c, [n - 1], [thing])) if n else thing
+
+
+# 3.14 looks at the stack itself where C calls C; the others count calls.
+DEEP = 1_000_000 if sys.version_info >= (3, 14) else 200
+
+
+@pytest.mark.parametrize(
+    ("recursing", "limit"),
+    [pytest.param(through_python, 200, id="Python"), pytest.param(through_c, DEEP, id="C")],
+)
+@pytest.mark.parametrize("condition", ["thing.limit == 1", "thing != 0", "n + thing > 1", "n / 0"])
+def test_where_the_stack_is_full_nothing_of_ours_comes_out(
+    recursing, limit, condition, monkeypatch
+):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    live = live_probe(condition=condition)
+    code = recursing.__code__
+    entry = Entry(live, code, variables(code))
+    insertion = Insertion(
+        *("p", code.co_firstlineno + 1, entry.guard, entry.guard_names, entry.hit, entry.hit_names)
+    )
+    recursing.__code__ = instrument(code, [insertion])
+    before = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(limit)
+        for n in (*range(100, 220), 100_000):
+            try:
+                assert recursing(n, Sized) is Sized
+            except RecursionError:
+                continue
+    finally:
+        sys.setrecursionlimit(before)
+        recursing.__code__ = code
+    assert live.counts().condition_errors > 1000
+    assert [str(one.exc_value) for one in ignored] == []
