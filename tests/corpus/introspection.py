@@ -35,6 +35,7 @@ CAUSES = {
                 "test.test_patma.TestTracing.test_default_capture",
                 "test.test_patma.TestTracing.test_default_wildcard",
                 "test.test_patma.TestTracing.test_no_default",
+                "test.test_patma.TestTracing.test_only_default_capture",
                 "test.test_patma.TestTracing.test_only_default_wildcard",
                 "test.test_patma.TestTracing.test_unreachable_code",
             }
@@ -125,6 +126,20 @@ TestTranforms.test_elim_jump_to_uncond_jump3 TestTranforms.test_elim_jump_to_unc
 TestTranforms.test_unot TestTranforms.test_while_one
                 """,
                 ),
+            )
+        ),
+    ),
+    "getclosurevars_lists_what_inserted_code_reads": Cause(
+        "From 3.14 on `inspect.getclosurevars` lists the names of attributes among those that are "
+        "unbound. Inserted code reads one.",
+        frozenset(
+            _ids(
+                "test.test_inspect.test_inspect",
+                """
+TestGetClosureVars.test_attribute_same_name_as_global_var
+TestGetClosureVars.test_generator_closure TestGetClosureVars.test_getclosurevars_empty
+TestGetClosureVars.test_method_closure TestGetClosureVars.test_name_resolution
+                """,
             )
         ),
     ),

@@ -66,6 +66,15 @@ def test_the_code_is_not_the_compilers(probed):
     assert len(double.__code__.co_consts) > len(made.co_consts)
 
 
+def test_getclosurevars_lists_what_inserted_code_reads(probed):
+    def double(number):
+        return number * 2
+
+    lists_attributes = sys.version_info >= (3, 14)
+    unbound = inspect.getclosurevars(probed(double)).unbound
+    assert unbound == ({"None"} if lists_attributes else set())
+
+
 def test_marshal_refuses_a_probe(probed):
     def double(number):
         return number * 2
