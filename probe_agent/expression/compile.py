@@ -24,7 +24,7 @@ from probe_agent.expression.operations import (
     unbound,
 )
 from probe_agent.plain import UNBOUND
-from probe_agent.reading import make_attribute, make_item, make_testable, read_item, read_slice
+from probe_agent.reading import make_attribute, make_item, read_item, read_slice, testable
 
 _COMPARISONS: Final[dict[type[ast.cmpop], tuple[str, str]]] = {
     ast.Eq: ("==", "equal"),
@@ -61,6 +61,7 @@ _ALWAYS: Final[dict[str, Any]] = {
     "positive": positive,
     "read_item": read_item,
     "read_slice": read_slice,
+    "testable": testable,
 }
 # An int below this is compared with any other in one step.
 _SMALL: Final = (1 << 30) - 1
@@ -159,7 +160,7 @@ class _Writer:
     def __init__(self, checked: Checked) -> None:
         self._tree = parse(checked.text)
         self._parameters = {name: f"v{i}" for i, name in enumerate(checked.names)}
-        self._globals: dict[str, Any] = {"__builtins__": {}, **_ALWAYS, "testable": make_testable()}
+        self._globals: dict[str, Any] = {"__builtins__": {}, **_ALWAYS}
         self._attributes: dict[str, int] = {}
         self._constants: dict[tuple[type, str], int] = {}
         self._temporaries = 0

@@ -9,7 +9,7 @@ from probe_agent.reading.errors import EvaluationError, NotRun
 from probe_agent.reading.fields import Layout, Nature, make_layouts, read_fields
 from probe_agent.reading.items import read_item, read_slice
 from probe_agent.reading.kinds import type_name
-from probe_agent.reading.readers import make_attribute, make_item, make_testable
+from probe_agent.reading.readers import make_attribute, make_item, testable
 
 __all__ = [
     "EvaluationError",
@@ -19,10 +19,10 @@ __all__ = [
     "make_attribute",
     "make_item",
     "make_layouts",
-    "make_testable",
     "read_attribute",
     "read_fields",
     "read_item",
     "read_slice",
+    "testable",
     "type_name",
 ]

@@ -127,27 +127,17 @@ def make_attribute(name: str) -> Callable[[object], object]:
     return attribute
 
 
-def make_testable() -> Callable[[Any], Any]:
-    """Make the function that gives back what Python may test for truth by itself: an exact builtin,
-    or an object whose class has no say in it. It raises EvaluationError for all else.
+def testable(of: Any) -> Any:
+    """Give back what Python may test for truth by itself: an exact builtin, or an object whose class
+    has no say in it.
+
+    The class is looked at each time: one that is still being set up, as a mock's is, gets its
+    `__bool__` a moment later. Raises: EvaluationError: the class has, or may have, a say.
     """
-    verdicts: _Verdicts[bool] = _Verdicts()
-    uses = 0
-
-    def testable(of: Any) -> Any:
-        nonlocal uses
-        kind = type(of)
-        if id(kind) in _TESTABLE_IDS:
-            return of
-        uses -= 1
-        if uses < 0:
-            uses = verdicts.look_at_clock()
-        if id(kind) not in verdicts.by_id:
-            _refuse_own_truth(kind)
-            verdicts.keep(kind, verdict=True)
-        return of
-
-    return testable
+    kind = type(of)
+    if id(kind) not in _TESTABLE_IDS:
+        _refuse_own_truth(kind)
+    return of
 
 
 def make_item(key: object) -> Callable[[object], object]:

@@ -878,3 +878,15 @@ for text in ("a == b", "a in b", "a == [1]", "[a] == [b]", "a in {}"):
 
 def test_no_text_is_compared_with_bytes_where_python_would_raise():
     subprocess.run([sys.executable, "-bb", "-c", BYTES], check=True)
+
+
+def test_a_class_that_gets_its_own_truth_a_moment_later_is_not_asked():
+    class Thing:
+        pass
+
+    read = compile_expression(check("not thing or thing"))
+    thing = Thing()
+    assert read(thing) is thing
+    Thing.__bool__ = lambda self: pytest.fail("asked")
+    with pytest.raises(EvaluationError):
+        read(thing)
