@@ -128,8 +128,8 @@ def make_attribute(name: str) -> Callable[[object], object]:
 
 
 def testable(of: Any) -> Any:
-    """Give back what Python may test for truth by itself: an exact builtin, or an object whose class
-    has no say in it.
+    """Give back what Python may test for truth by itself: an exact builtin, or an object whose
+    class has no say in it.
 
     The class is looked at each time: one that is still being set up, as a mock's is, gets its
     `__bool__` a moment later. Raises: EvaluationError: the class has, or may have, a say.

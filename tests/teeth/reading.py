@@ -203,7 +203,7 @@ OPERATIONS = (
     Rule(
         "an operation passes on what only looks like an error of its own",
         _OPERATIONS,
-        "        if type(error) not in _OURS:\n            raise\n",
+        "        if id(type(error)) not in _OUR_IDS:\n            raise\n",
         "",
         ("test_expression.py::test_an_exception_of_a_signal_handler_passes_through",),
     ),
