@@ -393,11 +393,14 @@ def grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         ">=",
         "and",
         "or",
-        "is",
         "in",
+        "not in",
     ]
+    # Which constants are one object is the compiler's affair; these three always are.
+    single = st.sampled_from(["None", "True", "False"])
     return st.one_of(
-        st.tuples(inner, st.sampled_from([*binary, "not in", "is not"]), inner).map(
+        st.tuples(inner, st.sampled_from(binary), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        st.tuples(inner, st.sampled_from(["is", "is not"]), single).map(
             lambda t: f"({t[0]} {t[1]} {t[2]})"
         ),
         st.tuples(inner, inner, inner).map(lambda t: f"({t[0]} < {t[1]} <= {t[2]})"),
