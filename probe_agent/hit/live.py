@@ -138,7 +138,7 @@ class LiveProbe:
 
     def refresh(self, now_ns: int) -> None:
         """Have quick tests ask the guard once more when the samples are old. Any thread."""
-        if self.tallies and now_ns - self.sampled_ns > _SAMPLE_EVERY_NS:
+        if not self.is_over and now_ns - self.sampled_ns > _SAMPLE_EVERY_NS and self.tallies:
             self.next_look = 0
             for tally in self.tallies:
                 tally.ask()

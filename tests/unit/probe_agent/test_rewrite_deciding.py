@@ -349,6 +349,10 @@ def test_after_the_end_the_counts_stand_still_though_a_frame_still_runs():
         function(1)
         function("odd")
     assert live.counts().line_hits == 10
+    asked = live.false
+    live.refresh(live.sampled_ns + 2_000_000_000)
+    function(1)
+    assert live.false == asked  # samples of a probe that is over are nobody's business
 
 
 def test_the_compiler_of_this_python_specialises_what_is_inserted():
